@@ -1,0 +1,50 @@
+package main
+
+import (
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// newRootCommand assembles the command tree: one file per verb.
+func newRootCommand(a *app) *cobra.Command {
+	root := &cobra.Command{
+		Use:           "hallmark",
+		Short:         "Sign container images, attest to them, and decide whether they may run",
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args:          noArgs,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.SetIn(a.stdin)
+	root.SetOut(a.stdout)
+	root.SetErr(a.stderr)
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return hint(usageError("%s", err), "%s --help lists the flags", cmd.CommandPath())
+	})
+	root.AddCommand(commands(a)...)
+	for _, cmd := range root.Commands() {
+		wrapArgs(cmd)
+	}
+	return root
+}
+
+// commands lists every verb.
+func commands(_ *app) []*cobra.Command {
+	return []*cobra.Command{}
+}
+
+// wrapArgs turns cobra's own argument errors into usage errors.
+func wrapArgs(cmd *cobra.Command) {
+	if check := cmd.Args; check != nil {
+		cmd.Args = func(cmd *cobra.Command, args []string) error {
+			if err := check(cmd, args); err != nil {
+				return hint(usageError("%s", strings.TrimSpace(err.Error())), "%s --help shows how it is used", cmd.CommandPath())
+			}
+			return nil
+		}
+	}
+	for _, sub := range cmd.Commands() {
+		wrapArgs(sub)
+	}
+}
