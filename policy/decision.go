@@ -1,0 +1,189 @@
+package policy
+
+import (
+	"fmt"
+
+	"github.com/hallmark-project/hallmark/attest/digest"
+	"github.com/hallmark-project/hallmark/verify"
+	"github.com/hallmark-project/hallmark/verify/trust"
+)
+
+// Verdict is the answer to "may this run here?". The zero value is
+// [Undetermined]: whoever forgets to decide has not allowed anything.
+type Verdict uint8
+
+// The three verdicts.
+const (
+	// Undetermined: it could not be checked. Neither allowed nor found bad.
+	Undetermined Verdict = iota
+	// Deny: it was checked, and it is not what the policy wants.
+	Deny
+	// Allow: everything that the policy wants was proved.
+	Allow
+)
+
+var verdictNames = [...]string{"undetermined", "deny", "allow"}
+
+// String returns "undetermined", "deny" or "allow".
+func (v Verdict) String() string {
+	if int(v) < len(verdictNames) {
+		return verdictNames[v]
+	}
+	return verdictNames[Undetermined]
+}
+
+// MarshalText returns the verdict's name for JSON.
+func (v Verdict) MarshalText() ([]byte, error) { return []byte(v.String()), nil }
+
+// UnmarshalText reads a verdict's name.
+func (v *Verdict) UnmarshalText(text []byte) error {
+	for i, name := range verdictNames {
+		if string(text) == name {
+			*v = Verdict(i)
+			return nil
+		}
+	}
+	return fmt.Errorf("reading a verdict: %q is none of undetermined, deny, allow", text)
+}
+
+// Reasons that only a policy gives; [verify.Reason] has those of evidence.
+const (
+	ReasonNoSignature    verify.Reason = "NO_SIGNATURE"         // nothing that counts as a signature was found
+	ReasonNoAttestation  verify.Reason = "NO_ATTESTATION"       // no statement of the wanted type was found
+	ReasonNoMatch        verify.Reason = "POLICY_NO_MATCH"      // no rule governs the image
+	ReasonPolicyDeny     verify.Reason = "POLICY_DENY"          // a condition of the rule is not met
+	ReasonNoPlatform     verify.Reason = "NO_PLATFORM"          // an index without the platforms that the rule wants
+	ReasonSBOMHollow     verify.Reason = "SBOM_HOLLOW"          // an SBOM without packages
+	ReasonUnreachable    verify.Reason = "REGISTRY_UNREACHABLE" // could not look
+	ReasonUnauthorized   verify.Reason = "REGISTRY_AUTH"        // was not let in to look
+	ReasonNoImage        verify.Reason = "IMAGE_NOT_FOUND"      // the registry says that there is no such image
+	ReasonReference      verify.Reason = "REF_INVALID"          // the reference cannot be read
+	ReasonRedirectDenied verify.Reason = "REDIRECT_REFUSED"     // the registry sent us elsewhere
+)
+
+// PlatformMode says which digests of an image a rule wants evidence on.
+type PlatformMode uint8
+
+const (
+	// PlatformsIndex is the default: the digest that the reference resolved to.
+	PlatformsIndex PlatformMode = iota
+	// PlatformsAll: that digest and every platform manifest below it.
+	PlatformsAll
+)
+
+// String returns "index" or "all".
+func (m PlatformMode) String() string {
+	if m == PlatformsAll {
+		return "all"
+	}
+	return "index"
+}
+
+// Plan says what evidence a decision about one image needs, so that nothing
+// else is fetched.
+type Plan struct {
+	// Rule is the name of the rule that governs the image; empty when the image
+	// is unmatched and the policy warns about such images.
+	Rule      string
+	Platforms PlatformMode
+	// Signatures tells whether bare signatures are wanted.
+	Signatures bool
+	// PredicateTypes are the wanted statement types, sorted, without duplicates.
+	PredicateTypes []string
+	// Root and Requirement are what the wanted evidence is checked with. Root
+	// is nil when nothing is wanted.
+	Root        *trust.Root
+	Requirement trust.Requirement
+}
+
+// Wants reports whether evidence that claims the given predicate type is
+// wanted. An empty claim always is: only the payload can tell.
+func (p Plan) Wants(predicateType string) bool {
+	if predicateType == "" {
+		return true
+	}
+	if predicateType == verify.SignaturePredicateType {
+		return p.Signatures
+	}
+	for _, wanted := range p.PredicateTypes {
+		if wanted == predicateType {
+			return true
+		}
+	}
+	return false
+}
+
+// Findings are all that was found about one digest.
+type Findings struct {
+	Facts    []verify.Fact
+	Rejected []*verify.Rejection
+	// Missing are the places that could not be looked at. While there is one, a
+	// demand that is not met is Undetermined and not Deny.
+	Missing []error
+}
+
+// Part is one digest of an image with its findings.
+type Part struct {
+	Subject verify.Subject
+	// Platform is "os/arch[/variant]" for a platform manifest, else "".
+	Platform string
+	Findings Findings
+}
+
+// Image is everything that [Policy.Decide] judges.
+type Image struct {
+	// Name is the canonical name without tag or digest that the rules' patterns
+	// are matched with, such as "docker.io/library/nginx".
+	Name string
+	// Target is the digest that the reference resolved to.
+	Target Part
+	// Index tells that Target is an image index.
+	Index bool
+	// Platforms are the platform manifests below an index; only filled when the
+	// plan asks for all.
+	Platforms []Part
+}
+
+// Decision is the outcome for one image, complete enough to print a report from.
+type Decision struct {
+	Verdict Verdict `json:"verdict"`
+	// Rule governs the image; empty when none does.
+	Rule string `json:"rule,omitempty"`
+	// Reason is the primary reason of a verdict that is not Allow.
+	Reason verify.Reason `json:"reason,omitempty"`
+	// Demands are the rule's demands, one for each digest that each applies to,
+	// in the rule's order, whether met or not.
+	Demands []Demand `json:"demands,omitempty"`
+	// Warnings are said although the verdict stands.
+	Warnings []string `json:"warnings,omitempty"`
+}
+
+// Demand is one demand of a rule on one digest, and what became of it.
+type Demand struct {
+	// Name is the field of the rule, such as "signatures" or "provenance".
+	Name     string        `json:"name"`
+	Digest   digest.Digest `json:"digest"`
+	Platform string        `json:"platform,omitempty"`
+	Verdict  Verdict       `json:"verdict"`
+	Reason   verify.Reason `json:"reason,omitempty"`
+	// Wanted and Found are one sentence each, for people.
+	Wanted string `json:"wanted"`
+	Found  string `json:"found"`
+	// Hint says what to do about a demand that is not met.
+	Hint string `json:"hint,omitempty"`
+	// Tried are the pieces of evidence that were considered, each with its
+	// outcome.
+	Tried []Attempt `json:"tried,omitempty"`
+}
+
+// Attempt is one piece of evidence and what one demand made of it.
+type Attempt struct {
+	Origin string `json:"origin"`
+	Signer string `json:"signer,omitempty"`
+	Type   string `json:"type,omitempty"` // predicate type, or "signature"
+	// Accepted tells that the piece counted for the demand.
+	Accepted bool          `json:"accepted"`
+	Reason   verify.Reason `json:"reason,omitempty"`
+	Detail   string        `json:"detail,omitempty"`
+	Checks   []verify.Step `json:"checks,omitempty"`
+}
