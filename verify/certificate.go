@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -54,6 +55,9 @@ func (v *Verifier) checkCertificate(fact *Fact, e Evidence, parsed *entity, arti
 	}
 	sum := sha256.Sum256(leaf.RawSubjectPublicKeyInfo)
 	fact.Signer = Signer{KeyID: "sha256:" + hex.EncodeToString(sum[:]), Certificate: identity}
+	if rejection := checkEntryKinds(e, parsed); rejection != nil {
+		return rejection
+	}
 	fact.Log = logEntries(parsed)
 	if len(fact.Log) > 0 {
 		fact.Checks = append(fact.Checks, StepLog)
@@ -101,6 +105,25 @@ const (
 	issuerV1 = "1.3.6.1.4.1.57264.1.1"
 	issuerV2 = "1.3.6.1.4.1.57264.1.8"
 )
+
+// checkEntryKinds compares what the bundle says of each log entry with what the
+// entry says of itself: the engine reads only the latter.
+func checkEntryKinds(e Evidence, parsed *entity) *Rejection {
+	for _, entry := range parsed.bundle.GetVerificationMaterial().GetTlogEntries() {
+		var body struct {
+			Kind       string `json:"kind"`
+			APIVersion string `json:"apiVersion"`
+		}
+		if err := json.Unmarshal(entry.GetCanonicalizedBody(), &body); err != nil {
+			return e.reject(StepLog, ReasonLogMismatch, fmt.Errorf("reading a log entry's body: %w", err))
+		}
+		if claimed := entry.GetKindVersion(); claimed.GetKind() != body.Kind || claimed.GetVersion() != body.APIVersion {
+			return e.reject(StepLog, ReasonLogMismatch, fmt.Errorf("the bundle calls the log entry %q %q, the entry calls itself %q %q",
+				shorten(claimed.GetKind()), shorten(claimed.GetVersion()), body.Kind, body.APIVersion))
+		}
+	}
+	return nil
+}
 
 // logEntries lists the entries whose inclusion the engine has proved.
 func logEntries(parsed *entity) []LogEntry {
