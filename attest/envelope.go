@@ -52,9 +52,6 @@ func ParseEnvelope(raw []byte) (*Envelope, error) {
 	if len(raw) > 2*MaxStatementBytes {
 		return nil, fmt.Errorf("parsing an envelope of %d bytes: %w", len(raw), ErrLimit)
 	}
-	if err := CheckJSON(raw); err != nil {
-		return nil, fmt.Errorf("parsing an envelope: %w: %w", ErrEnvelopeMalformed, err)
-	}
 	var wire wireEnvelope
 	if err := decodeStrict(raw, &wire); err != nil {
 		return nil, fmt.Errorf("parsing an envelope: %w: %w", ErrEnvelopeMalformed, err)
