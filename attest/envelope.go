@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+
+	"github.com/hallmark-project/hallmark/attest/strictjson"
 )
 
 // ErrEnvelopeMalformed is the cause of every refusal to read an envelope.
@@ -15,6 +17,10 @@ var ErrEnvelopeMalformed = errors.New("malformed DSSE envelope")
 // MaxSignatures bounds the signatures of one envelope. A Sigstore bundle has
 // exactly one; in-toto layouts have a handful.
 const MaxSignatures = 32
+
+// maxEnvelopeBytes is a statement of [MaxStatementBytes] in base64, and its
+// signatures.
+const maxEnvelopeBytes = MaxStatementBytes/3*4 + 1<<20
 
 // Envelope is a DSSE envelope (secure-systems-lab/dsse, envelope.md). Its
 // content is untrusted until package verify has checked a signature.
@@ -32,56 +38,112 @@ type EnvelopeSignature struct {
 	Sig   []byte
 }
 
-type wireEnvelope struct {
-	PayloadType string          `json:"payloadType"`
-	Payload     string          `json:"payload"`
-	Signatures  []wireSignature `json:"signatures"`
-}
-
-type wireSignature struct {
-	KeyID string `json:"keyid"`
-	Sig   string `json:"sig"`
-	// Cert is accepted and ignored: some tools add it, and it proves nothing.
-	Cert json.RawMessage `json:"cert,omitempty"`
-}
-
-// ParseEnvelope reads one DSSE envelope strictly: no unknown or duplicate
-// field, standard padded base64 and nothing else, at least one and at most
-// [MaxSignatures] signatures. Errors wrap [ErrEnvelopeMalformed] or [ErrLimit].
+// ParseEnvelope reads one DSSE envelope strictly: exactly the specified fields,
+// none twice, standard padded base64 and nothing else, at least one and at most
+// [MaxSignatures] signatures. A signature's field "cert", which some tools add,
+// is accepted and ignored: it proves nothing. The payload type is not judged
+// here. Errors wrap [ErrEnvelopeMalformed] or [ErrLimit].
 func ParseEnvelope(raw []byte) (*Envelope, error) {
-	if len(raw) > 2*MaxStatementBytes {
-		return nil, fmt.Errorf("parsing an envelope of %d bytes: %w", len(raw), ErrLimit)
+	if len(raw) > maxEnvelopeBytes {
+		return nil, fmt.Errorf("parsing an envelope of %d bytes: %w (%d)", len(raw), ErrLimit, maxEnvelopeBytes)
 	}
-	var wire wireEnvelope
-	if err := decodeStrict(raw, &wire); err != nil {
-		return nil, fmt.Errorf("parsing an envelope: %w: %w", ErrEnvelopeMalformed, err)
-	}
-	if len(wire.Signatures) == 0 {
-		return nil, fmt.Errorf("parsing an envelope: %w: it has no signature", ErrEnvelopeMalformed)
-	}
-	if len(wire.Signatures) > MaxSignatures {
-		return nil, fmt.Errorf("parsing an envelope with %d signatures: %w (%d)", len(wire.Signatures), ErrLimit, MaxSignatures)
-	}
-	payload, err := DecodeBase64(wire.Payload)
+	envelope, err := parseEnvelope(raw)
 	if err != nil {
-		return nil, fmt.Errorf("parsing an envelope: %w: payload: %w", ErrEnvelopeMalformed, err)
-	}
-	envelope := &Envelope{PayloadType: wire.PayloadType, Payload: payload}
-	for i, s := range wire.Signatures {
-		sig, err := DecodeBase64(s.Sig)
-		if err != nil || len(sig) == 0 {
-			return nil, fmt.Errorf("parsing an envelope: %w: signature %d is no base64 text", ErrEnvelopeMalformed, i)
-		}
-		envelope.Signatures = append(envelope.Signatures, EnvelopeSignature{KeyID: s.KeyID, Sig: sig})
+		return nil, fmt.Errorf("parsing an envelope: %w: %w", ErrEnvelopeMalformed, err)
 	}
 	return envelope, nil
 }
 
+func parseEnvelope(raw []byte) (*Envelope, error) {
+	if err := CheckJSON(raw); err != nil {
+		return nil, err
+	}
+	fields, err := strictjson.Object(raw, maxFields)
+	if err != nil {
+		return nil, named(err)
+	}
+	envelope := &Envelope{}
+	for _, f := range fields {
+		var err error
+		switch f.Key {
+		case "payloadType":
+			envelope.PayloadType, err = strictjson.Text(f.Value)
+		case "payload":
+			envelope.Payload, err = textOfBase64(f.Value)
+		case "signatures":
+			envelope.Signatures, err = parseSignatures(f.Value)
+		default:
+			err = fmt.Errorf("unknown field %.60q", f.Key)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%.60q: %w", f.Key, err)
+		}
+	}
+	switch {
+	case envelope.PayloadType == "":
+		return nil, errors.New("it has no payload type")
+	case len(envelope.Payload) == 0:
+		return nil, errors.New("it has no payload")
+	case len(envelope.Signatures) == 0:
+		return nil, errors.New("it has no signature")
+	}
+	return envelope, nil
+}
+
+func parseSignatures(raw []byte) ([]EnvelopeSignature, error) {
+	items, err := strictjson.Array(raw, MaxSignatures)
+	if err != nil {
+		return nil, named(err)
+	}
+	signatures := make([]EnvelopeSignature, len(items))
+	for i, item := range items {
+		fields, err := strictjson.Object(item, maxFields)
+		if err != nil {
+			return nil, fmt.Errorf("signature %d: %w", i, named(err))
+		}
+		for _, f := range fields {
+			var err error
+			switch f.Key {
+			case "keyid":
+				signatures[i].KeyID, err = optionalText(f.Value)
+			case "sig":
+				signatures[i].Sig, err = textOfBase64(f.Value)
+			case "cert":
+			default:
+				err = fmt.Errorf("unknown field %.60q", f.Key)
+			}
+			if err != nil {
+				return nil, fmt.Errorf("signature %d: %w", i, err)
+			}
+		}
+		if len(signatures[i].Sig) == 0 {
+			return nil, fmt.Errorf("signature %d is empty", i)
+		}
+	}
+	return signatures, nil
+}
+
+func textOfBase64(raw []byte) ([]byte, error) {
+	text, err := strictjson.Text(raw)
+	if err != nil {
+		return nil, err
+	}
+	return DecodeBase64(text)
+}
+
 // Encode returns the envelope's JSON form.
 func (e *Envelope) Encode() ([]byte, error) {
-	wire := wireEnvelope{PayloadType: e.PayloadType, Payload: base64.StdEncoding.EncodeToString(e.Payload)}
+	type signature struct {
+		KeyID string `json:"keyid"`
+		Sig   []byte `json:"sig"`
+	}
+	wire := struct {
+		PayloadType string      `json:"payloadType"`
+		Payload     []byte      `json:"payload"`
+		Signatures  []signature `json:"signatures"`
+	}{PayloadType: e.PayloadType, Payload: e.Payload}
 	for _, s := range e.Signatures {
-		wire.Signatures = append(wire.Signatures, wireSignature{KeyID: s.KeyID, Sig: base64.StdEncoding.EncodeToString(s.Sig)})
+		wire.Signatures = append(wire.Signatures, signature(s))
 	}
 	raw, err := json.Marshal(wire)
 	if err != nil {

@@ -12,16 +12,12 @@ import (
 // [ErrLimit].
 func CheckJSON(raw []byte) error { return named(strictjson.Check(raw)) }
 
-// decodeStrict reads one JSON object into target and refuses unknown fields and
-// fields whose case differs from the target's.
-func decodeStrict(raw []byte, target any) error { return named(strictjson.Decode(raw, target)) }
-
 // named gives an error of strictjson this package's name.
 func named(err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, strictjson.ErrDepth):
+	case errors.Is(err, strictjson.ErrDepth), errors.Is(err, strictjson.ErrMany):
 		return fmt.Errorf("%w: %w", ErrLimit, err)
 	}
 	return fmt.Errorf("%w: %w", ErrStatementMalformed, err)

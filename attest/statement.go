@@ -2,9 +2,8 @@
 // [Statement], the DSSE [Envelope] and its pre-authentication encoding. It is
 // pure data: no network, no keys, no clock.
 //
-//	env, err := attest.ParseEnvelope(raw)       // strict, bounded
-//	payload, err := env.Payload()               // the one buffer that was signed
-//	st, err := attest.ParseStatement(payload)   // strict statement, free predicate
+//	env, err := attest.ParseEnvelope(raw)           // strict, bounded
+//	st, err := attest.ParseStatement(env.Payload)   // the one buffer that was signed
 //	if !st.Names(image) { … }                   // the binding that matters
 //
 // Reading a statement says nothing about who made it: only package verify does.
@@ -33,6 +32,7 @@ const (
 	MaxStatementBytes = 128 << 20 // a large SBOM is tens of megabytes; more is a mistake
 	MaxSubjects       = 1024      // an index of a release has dozens
 	MaxDigests        = 32        // algorithms per subject; the specification knows about twenty
+	maxStatementFrame = 64 << 10  // what stands around the predicate of a statement of our own
 )
 
 // Errors of [ParseStatement]. A caller branches on them to name the reason.
@@ -75,6 +75,9 @@ func NewStatement(name string, subject digest.Digest, predicateType string, pred
 	if predicateType == "" {
 		return nil, fmt.Errorf("making a statement: %w: no predicate type", ErrStatementMalformed)
 	}
+	if len(predicate) > MaxStatementBytes-maxStatementFrame {
+		return nil, fmt.Errorf("making a statement: predicate of %d bytes: %w (%d)", len(predicate), ErrLimit, MaxStatementBytes-maxStatementFrame)
+	}
 	if err := CheckJSON(predicate); err != nil {
 		return nil, fmt.Errorf("making a statement: predicate: %w", err)
 	}
@@ -87,8 +90,9 @@ func NewStatement(name string, subject digest.Digest, predicateType string, pred
 }
 
 // Names reports whether some subject of the statement is exactly d: the digest
-// of d's algorithm is present and equal, letter by letter. A subject that names
-// d and disagrees with itself is refused when it is parsed.
+// of d's algorithm is present and equal, letter by letter. That the subject's
+// digests of other algorithms are d's content too cannot be seen from d; see
+// [Statement.NamesAll].
 func (s *Statement) Names(d digest.Digest) bool {
 	if d.IsZero() {
 		return false
@@ -101,79 +105,41 @@ func (s *Statement) Names(d digest.Digest) bool {
 	return false
 }
 
+// NamesAll reports whether some subject is the artifact that has all the given
+// digests: it names at least one of them, and disagrees with none of them whose
+// algorithm it has. No digest, or a zero one, is named by nothing. A caller that
+// has the artifact's content computes every algorithm and asks this; a registry
+// gives one digest, for which this is [Statement.Names].
+func (s *Statement) NamesAll(digests ...digest.Digest) bool {
+	for _, d := range digests {
+		if d.IsZero() {
+			return false
+		}
+	}
+	for _, subject := range s.Subject {
+		named, refuted := false, false
+		for _, d := range digests {
+			value, present := subject.Digest[d.Algorithm()]
+			named = named || present && value == d.Hex()
+			refuted = refuted || present && value != d.Hex()
+		}
+		if named && !refuted {
+			return true
+		}
+	}
+	return false
+}
+
 // Digests returns all well-formed sha256, sha384 and sha512 digests that the
 // statement's subjects name, in their order, for messages to people.
 func (s *Statement) Digests() []digest.Digest {
 	var all []digest.Digest
 	for _, subject := range s.Subject {
-		for _, algorithm := range []string{"sha256", "sha384", "sha512"} {
+		for _, algorithm := range knownAlgorithms() {
 			if d, err := digest.Parse(algorithm + ":" + subject.Digest[algorithm]); err == nil {
 				all = append(all, d)
 			}
 		}
 	}
 	return all
-}
-
-// ParseStatement reads one statement strictly: one JSON object without
-// duplicate or case-folded duplicate keys at any depth, no unknown field
-// outside the predicate, a known _type, at least one subject, and every subject
-// with at least one digest whose known algorithms have full-length lower-case
-// values. Errors wrap [ErrStatementMalformed], [ErrSubjectEmpty] or [ErrLimit].
-func ParseStatement(raw []byte) (*Statement, error) {
-	if len(raw) > MaxStatementBytes {
-		return nil, fmt.Errorf("parsing a statement of %d bytes: %w (%d)", len(raw), ErrLimit, MaxStatementBytes)
-	}
-	var wire struct {
-		Type          string          `json:"_type"`
-		Subject       []*Subject      `json:"subject"`
-		PredicateType string          `json:"predicateType"`
-		Predicate     json.RawMessage `json:"predicate"`
-	}
-	if err := decodeStrict(raw, &wire); err != nil {
-		return nil, fmt.Errorf("parsing a statement: %w", err)
-	}
-	if wire.Type != StatementTypeV1 && wire.Type != StatementTypeV01 {
-		return nil, fmt.Errorf("parsing a statement: %w: _type is %q", ErrStatementMalformed, shorten(wire.Type))
-	}
-	if wire.PredicateType == "" {
-		return nil, fmt.Errorf("parsing a statement: %w: no predicateType", ErrStatementMalformed)
-	}
-	if len(wire.Subject) == 0 {
-		return nil, fmt.Errorf("parsing a statement: %w", ErrSubjectEmpty)
-	}
-	if len(wire.Subject) > MaxSubjects {
-		return nil, fmt.Errorf("parsing a statement with %d subjects: %w (%d)", len(wire.Subject), ErrLimit, MaxSubjects)
-	}
-	st := &Statement{Type: wire.Type, PredicateType: wire.PredicateType, Predicate: wire.Predicate}
-	for i, subject := range wire.Subject {
-		if subject == nil {
-			return nil, fmt.Errorf("parsing a statement: %w: subject %d is null", ErrStatementMalformed, i)
-		}
-		if err := checkDigests(subject.Digest); err != nil {
-			return nil, fmt.Errorf("parsing a statement: subject %d: %w", i, err)
-		}
-		st.Subject = append(st.Subject, *subject)
-	}
-	return st, nil
-}
-
-// checkDigests refuses a digest set that is empty, too large, or has a known
-// algorithm with a value that is no digest of it.
-func checkDigests(set map[string]string) error {
-	if len(set) == 0 {
-		return fmt.Errorf("%w: it has no digest", ErrSubjectEmpty)
-	}
-	if len(set) > MaxDigests {
-		return fmt.Errorf("%d digests: %w (%d)", len(set), ErrLimit, MaxDigests)
-	}
-	for algorithm, value := range set {
-		switch algorithm {
-		case "sha256", "sha384", "sha512":
-			if _, err := digest.Parse(algorithm + ":" + value); err != nil {
-				return fmt.Errorf("%w: %w", ErrStatementMalformed, err)
-			}
-		}
-	}
-	return nil
 }
