@@ -16,6 +16,17 @@ type app struct {
 	stdout io.Writer
 	stderr io.Writer
 	getenv func(string) string
+	// lookupEnv tells an empty variable from none; nil stands for getenv.
+	lookupEnv func(string) (string, bool)
+}
+
+// lookup returns a variable of the environment and whether it is set.
+func (a *app) lookup(name string) (string, bool) {
+	if a.lookupEnv != nil {
+		return a.lookupEnv(name)
+	}
+	value := a.getenv(name)
+	return value, value != ""
 }
 
 // Exit codes of every command.

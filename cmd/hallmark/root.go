@@ -30,8 +30,11 @@ func newRootCommand(a *app) *cobra.Command {
 }
 
 // commands lists every verb.
-func commands(_ *app) []*cobra.Command {
-	return []*cobra.Command{}
+func commands(a *app) []*cobra.Command {
+	return []*cobra.Command{
+		newKeyCommand(a),
+		newDemoCommand(a),
+	}
 }
 
 // wrapArgs turns cobra's own argument errors into usage errors.

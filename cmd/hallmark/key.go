@@ -1,0 +1,180 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/hallmark-project/hallmark/sign/keys"
+	"github.com/hallmark-project/hallmark/verify/trust"
+)
+
+func newKeyCommand(a *app) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "key",
+		Short: "Make, convert and look at keys",
+		Args:  noArgs,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(newKeyGenerateCommand(a), newKeyPublicCommand(a), newKeyInspectCommand(a))
+	return cmd
+}
+
+func newKeyGenerateCommand(a *app) *cobra.Command {
+	var (
+		algorithm    = string(keys.ECDSAP256)
+		format       = string(keys.FormatCosign)
+		prefix       string
+		passwordFile string
+		noPassword   bool
+		force        bool
+	)
+	cmd := &cobra.Command{
+		Use:   "generate",
+		Short: "Make a key pair",
+		Long: `Makes PREFIX.key (mode 0600) and PREFIX.pub. Existing files are left alone without --force.
+
+The password comes from --password-file, HALLMARK_PASSWORD, COSIGN_PASSWORD or a prompt.
+cosign's format is encrypted always; cosign reads it. PKCS #8 is what other tools read, and is
+quicker at each use.`,
+		Example: `  hallmark key generate
+  hallmark key generate --algorithm ed25519 --format pkcs8 --out release
+  HALLMARK_PASSWORD=… hallmark key generate --out ci`,
+		Args: noArgs,
+		RunE: func(_ *cobra.Command, _ []string) error {
+			if noPassword && format != string(keys.FormatPKCS8) {
+				return hint(usageError("cosign's format has no form without a password"), "add --format pkcs8")
+			}
+			if noPassword && passwordFile != "" {
+				return usageError("--no-password and --password-file contradict each other")
+			}
+			signer, err := keys.Generate(keys.Algorithm(algorithm))
+			if errors.Is(err, keys.ErrAlgorithm) {
+				return hint(usageError("%s", err), "the algorithms are %v", keys.Algorithms())
+			}
+			if err != nil {
+				return err
+			}
+			if format != string(keys.FormatCosign) && format != string(keys.FormatPKCS8) {
+				return hint(usageError("unknown key format %q", format), "the formats are cosign and pkcs8")
+			}
+			var password []byte
+			if !noPassword {
+				if password, err = a.readPassword(passwordFile, true); err != nil {
+					return err
+				}
+				if len(password) == 0 && format == string(keys.FormatPKCS8) {
+					return hint(usageError("the password is empty"), "say --no-password if the key shall not be encrypted")
+				}
+			}
+			if err := signer.WritePair(prefix, keys.Format(format), password, force); err != nil {
+				if errors.Is(err, keys.ErrExists) {
+					return hint(err, "choose another --out, or --force to overwrite: what the old key signed stays signed by it")
+				}
+				return err
+			}
+			fmt.Fprintf(a.stdout, "private key  %s.key\npublic key   %s.pub\nkey ID       %s\n", prefix, prefix, signer.Key().ID())
+			return nil
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&algorithm, "algorithm", algorithm, "ecdsa-p256, ecdsa-p384, ed25519 or rsa-3072")
+	flags.StringVar(&format, "format", format, "cosign or pkcs8")
+	flags.StringVar(&prefix, "out", "hallmark", "write PREFIX.key and PREFIX.pub")
+	flags.StringVar(&passwordFile, "password-file", "", "read the password from a file, - for standard input")
+	flags.BoolVar(&noPassword, "no-password", false, "leave the private key unencrypted (pkcs8 only)")
+	flags.BoolVar(&force, "force", false, "overwrite existing files")
+	return cmd
+}
+
+func newKeyPublicCommand(a *app) *cobra.Command {
+	var path, passwordFile string
+	cmd := &cobra.Command{
+		Use:     "public",
+		Short:   "Print the public key of a private key",
+		Example: "  hallmark key public --key hallmark.key > hallmark.pub",
+		Args:    noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			signer, err := a.loadSigner(cmd.Context(), path, passwordFile)
+			if err != nil {
+				return err
+			}
+			_, err = a.stdout.Write(signer.Key().PEM())
+			return err
+		},
+	}
+	cmd.Flags().StringVar(&path, "key", "", "the private key's file")
+	cmd.Flags().StringVar(&passwordFile, "password-file", "", "read the password from a file, - for standard input")
+	return cmd
+}
+
+// keyInspection is what `key inspect` prints.
+type keyInspection struct {
+	Kind       string `json:"kind"` // "public key" or "private key"
+	Algorithm  string `json:"algorithm,omitempty"`
+	KeyID      string `json:"keyId,omitempty"`
+	Format     string `json:"format,omitempty"`
+	Encrypted  bool   `json:"encrypted"`
+	Derivation string `json:"derivation,omitempty"`
+}
+
+func newKeyInspectCommand(a *app) *cobra.Command {
+	var output string
+	cmd := &cobra.Command{
+		Use:   "inspect FILE",
+		Short: "Say what a key file is, without its password",
+		Example: `  hallmark key inspect hallmark.key
+  hallmark key inspect hallmark.pub --output json`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			text, err := readKeyFile(args[0])
+			if err != nil {
+				return err
+			}
+			found, err := inspectKey(text)
+			if err != nil {
+				return hint(fmt.Errorf("%s: %w", args[0], err), "a key file is one PEM block")
+			}
+			switch output {
+			case "json":
+				return json.NewEncoder(a.stdout).Encode(found)
+			case "text":
+			default:
+				return usageError("--output is text or json, not %q", output)
+			}
+			fmt.Fprintf(a.stdout, "%s\n", found.Kind)
+			for _, line := range [][2]string{{"algorithm", found.Algorithm}, {"key ID", found.KeyID}, {"format", found.Format}, {"derivation", found.Derivation}} {
+				if line[1] != "" {
+					fmt.Fprintf(a.stdout, "  %-10s  %s\n", line[0], line[1])
+				}
+			}
+			if found.Encrypted {
+				fmt.Fprintln(a.stdout, "  encrypted; hallmark key public shows its public key")
+			}
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&output, "output", "text", "text or json")
+	return cmd
+}
+
+func inspectKey(text []byte) (keyInspection, error) {
+	if key, err := trust.ParsePublicKey(text); err == nil {
+		return keyInspection{Kind: "public key", Algorithm: key.Algorithm(), KeyID: key.ID()}, nil
+	}
+	d, err := keys.Describe(text)
+	if err != nil {
+		return keyInspection{}, err
+	}
+	found := keyInspection{Kind: "private key", Format: string(d.Format), Encrypted: d.Encrypted, Derivation: d.Derivation}
+	if !d.Encrypted {
+		signer, err := keys.Parse(text, nil)
+		if err != nil {
+			return keyInspection{}, err
+		}
+		found.Algorithm, found.KeyID = signer.Key().Algorithm(), signer.Key().ID()
+	}
+	return found, nil
+}

@@ -1,0 +1,35 @@
+// Package sign makes signatures and attestations in the formats that Sigstore's
+// clients verify, and verifies its own output before it returns it.
+//
+//	bundle, err := sign.Image(ctx, digest, nil, signer)
+//	bundle, err := sign.Statement(ctx, statement, signer)
+//
+// It writes nowhere: package sign/publish does. Keys come from sign/keys, or from
+// anything else that is a [Signer].
+package sign
+
+import (
+	"context"
+	"crypto"
+)
+
+// Signer signs messages with one private key. Implementations are safe for
+// concurrent use.
+type Signer interface {
+	// Public returns the public key.
+	Public() crypto.PublicKey
+	// Sign signs the whole message with the key's own algorithm: ECDSA with the
+	// curve's hash as ASN.1 DER, RSA PKCS #1 v1.5 with SHA-256, pure Ed25519.
+	Sign(ctx context.Context, message []byte) ([]byte, error)
+}
+
+// DigestSigner is a Signer that can sign a message by its digest alone, so that
+// large content is streamed and never held.
+type DigestSigner interface {
+	Signer
+	// Hash returns the hash whose digest SignDigest takes.
+	Hash() crypto.Hash
+	// SignDigest signs a message whose digest is given. For Ed25519 that is
+	// Ed25519ph with SHA-512 (RFC 8032 section 5.1), which is not what Sign makes.
+	SignDigest(ctx context.Context, digest []byte) ([]byte, error)
+}
