@@ -1,0 +1,309 @@
+package policy
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"reflect"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/hallmark-project/hallmark/attest/digest"
+	"github.com/hallmark-project/hallmark/verify/trust"
+)
+
+// maxPatterns bounds the patterns of all rules, which are compared in pairs.
+const maxPatterns = 2000
+
+var signerName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]{0,62}[A-Za-z0-9])?$`)
+
+// decodeDocument fills d from a scanned tree.
+func decodeDocument(tree *yaml.Node, d *document, f *faults) {
+	decoder{f}.mapping(tree, reflect.ValueOf(d).Elem(), "")
+}
+
+// compiler makes a Policy from a document, and the document canonical on the way.
+type compiler struct {
+	*faults
+	read       func(string) ([]byte, error)
+	signers    map[string]*signer
+	conditions conditionCompiler
+}
+
+func (c *compiler) policy(d *document) *Policy {
+	if d.APIVersion.value != APIVersion {
+		c.addf(d.APIVersion.at, d.APIVersion.path, "write "+APIVersion, "%q is not known", shorten(d.APIVersion.value))
+	}
+	if d.Kind.value != KindPolicy {
+		c.addf(d.Kind.at, d.Kind.path, "write "+KindPolicy, "%q is not known", shorten(d.Kind.value))
+	}
+	setDefault(&d.Unmatched, "deny")
+	p := &Policy{name: d.Metadata.Name.value, warn: d.Unmatched.value == "warn"}
+	c.allSigners(d)
+	names := make(map[string]bool)
+	for i := range d.Rules {
+		r := &d.Rules[i]
+		if names[r.Name.value] {
+			c.addf(r.Name.at, r.Name.path, "give each rule its own name", "a second rule is called %q", r.Name.value)
+		}
+		names[r.Name.value] = true
+		p.rules = append(p.rules, c.rule(r))
+	}
+	c.overlaps(d, p.rules)
+	if len(c.all) > 0 {
+		return nil
+	}
+	slices.SortFunc(d.Signers, func(a, b signerEntry) int { return cmp.Compare(a.Name.value, b.Name.value) })
+	slices.SortFunc(d.Rules, func(a, b ruleEntry) int { return cmp.Compare(a.Name.value, b.Name.value) })
+	slices.SortFunc(p.rules, func(a, b *rule) int { return cmp.Compare(a.name, b.name) })
+	var err error
+	if p.yaml, err = encode(d); err != nil {
+		c.add(position{}, "", "", err)
+		return nil
+	}
+	if len(p.yaml) > MaxBytes {
+		c.addf(position{1, 1}, "", "split it", "with its keys it has %d bytes, at most %d are read", len(p.yaml), MaxBytes)
+		return nil
+	}
+	p.digest = digest.FromBytes(p.yaml)
+	return p
+}
+
+func setDefault(t *text, value string) {
+	if !t.written() {
+		t.value = value
+	}
+}
+
+// sortTexts orders a list whose order means nothing and drops what stands twice.
+func sortTexts(list []text) []text {
+	slices.SortStableFunc(list, func(a, b text) int { return cmp.Compare(a.value, b.value) })
+	return slices.CompactFunc(list, func(a, b text) bool { return a.value == b.value })
+}
+
+func (c *compiler) allSigners(d *document) {
+	c.signers = make(map[string]*signer)
+	for i := range d.Signers {
+		entry := &d.Signers[i]
+		if !signerName.MatchString(entry.Name.value) {
+			c.addf(entry.Name.at, entry.Name.path, "use letters, digits, '.', '_' and '-', at most 64", "%q is no name of a signer", shorten(entry.Name.value))
+		}
+		s := &signer{name: entry.Name.value}
+		for j := range entry.Keys {
+			if key, ok := c.key(&entry.Keys[j]); ok {
+				s.keys = append(s.keys, key)
+			}
+		}
+		byID := func(a, b trust.Key) int { return cmp.Compare(a.ID(), b.ID()) }
+		slices.SortFunc(s.keys, byID)
+		s.keys = slices.CompactFunc(s.keys, func(a, b trust.Key) bool { return a.ID() == b.ID() })
+		entry.Keys = nil
+		for _, key := range s.keys {
+			entry.Keys = append(entry.Keys, keyEntry{PEM: text{value: string(key.PEM())}})
+		}
+		c.signers[s.name] = s
+	}
+}
+
+func (c *compiler) key(entry *keyEntry) (trust.Key, bool) {
+	if entry.File.written() == entry.PEM.written() {
+		c.addf(entry.at, entry.path, "write one of them", "a key is a `file` or a `pem`")
+		return trust.Key{}, false
+	}
+	where, raw := entry.PEM, []byte(entry.PEM.value)
+	if entry.File.written() {
+		where = entry.File
+		if c.read == nil {
+			c.addf(where.at, where.path, "write the key itself under `pem`", "key files cannot be read here")
+			return trust.Key{}, false
+		}
+		var err error
+		if raw, err = c.read(entry.File.value); err != nil {
+			c.addf(where.at, where.path, "paths are relative to the policy's folder", "reading the key file: %w", err)
+			return trust.Key{}, false
+		}
+	}
+	key, err := trust.ParsePublicKey(raw)
+	if err != nil {
+		hint := "export it with `hallmark key public`"
+		if strings.Contains(string(raw), "PRIVATE KEY") {
+			hint = "this is a private key; name its public half, and keep this one away from policies"
+		}
+		c.add(where.at, where.path, hint, err)
+		return trust.Key{}, false
+	}
+	return key, true
+}
+
+func (c *compiler) rule(entry *ruleEntry) *rule {
+	r := &rule{name: entry.Name.value}
+	for i := range entry.Images {
+		image := &entry.Images[i]
+		parsed, err := parsePattern(image.value)
+		if err != nil {
+			c.addf(image.at, image.path, "", "the pattern %q: %w", shorten(image.value), err)
+			continue
+		}
+		image.value = parsed.String()
+		if slices.ContainsFunc(r.patterns, func(p pattern) bool { return p.String() == image.value }) {
+			c.addf(image.at, image.path, "keep one", "the pattern %q stands twice in this rule", image.value)
+			continue
+		}
+		r.patterns = append(r.patterns, parsed)
+	}
+	entry.Images = sortTexts(entry.Images)
+	setDefault(&entry.Platforms, "index")
+	if entry.Platforms.value == "all" {
+		r.platforms = PlatformsAll
+	}
+	r.demands = c.demands(entry.Require)
+	if len(r.demands) == 0 && len(c.all) == 0 {
+		c.add(entry.Require.at, entry.Require.path, "demand signatures, provenance, sbom or statements", ErrEmpty)
+	}
+	r.plan = c.plan(r)
+	return r
+}
+
+// plan gathers what a rule's demands need.
+func (c *compiler) plan(r *rule) Plan {
+	plan := Plan{Rule: r.name, Platforms: r.platforms}
+	var keys []trust.Key
+	for _, d := range r.demands {
+		types := d.types()
+		if types == nil {
+			plan.Signatures = true
+		}
+		plan.PredicateTypes = append(plan.PredicateTypes, types...)
+		for _, s := range d.accepts() {
+			keys = append(keys, s.keys...)
+		}
+	}
+	slices.Sort(plan.PredicateTypes)
+	plan.PredicateTypes = slices.Compact(plan.PredicateTypes)
+	if len(c.all) > 0 {
+		return plan
+	}
+	root, err := trust.NewRoot(trust.WithKeys(keys...))
+	if err != nil {
+		c.add(position{}, "", "", err)
+	}
+	plan.Root = root
+	return plan
+}
+
+// overlaps refuses two rules that could govern one image with equal right.
+func (c *compiler) overlaps(d *document, rules []*rule) {
+	if len(c.all) > 0 {
+		return // the patterns and their places may not be in step
+	}
+	type placed struct {
+		rule    int
+		pattern pattern
+		at      text
+	}
+	var all []placed
+	for i, r := range rules {
+		for _, p := range r.patterns {
+			at := slices.IndexFunc(d.Rules[i].Images, func(t text) bool { return t.value == p.String() })
+			all = append(all, placed{i, p, d.Rules[i].Images[at]})
+		}
+	}
+	if len(all) > maxPatterns {
+		c.addf(all[maxPatterns].at.at, all[maxPatterns].at.path, "", "%d patterns, at most %d are read", len(all), maxPatterns)
+		return
+	}
+	for i, a := range all {
+		for _, b := range all[i+1:] {
+			if a.rule == b.rule || !a.pattern.meets(b.pattern) || a.pattern.moreSpecific(b.pattern) || b.pattern.moreSpecific(a.pattern) {
+				continue
+			}
+			first, second := a, b
+			if b.at.at.line < a.at.at.line {
+				first, second = b, a
+			}
+			c.addf(second.at.at, second.at.path, "make one of the two longer, or put both into one rule",
+				"%q of rule %q and %q of rule %q are equally specific and can match one image",
+				second.pattern, rules[second.rule].name, first.pattern, rules[first.rule].name)
+		}
+	}
+}
+
+func (c *compiler) demands(entry *requireEntry) []demand {
+	var all []demand
+	if e := entry.Signatures; e != nil {
+		all = append(all, c.signatures(e))
+	}
+	if e := entry.Provenance; e != nil {
+		all = append(all, c.provenance(e))
+	}
+	if e := entry.SBOM; e != nil {
+		all = append(all, c.sbom(e))
+	}
+	for i := range entry.Statements {
+		all = append(all, c.statement(&entry.Statements[i], "statements["+strconv.Itoa(i)+"]"))
+	}
+	return all
+}
+
+// from finds the signers of a list, and puts the list in order.
+func (c *compiler) from(list *[]text) signers {
+	var all signers
+	*list = sortTexts(*list)
+	for _, name := range *list {
+		s, found := c.signers[name.value]
+		if !found {
+			var known []string
+			for k := range c.signers {
+				known = append(known, k)
+			}
+			slices.Sort(known)
+			hint := didYouMean(name.value, known)
+			if hint == "" {
+				hint = "known here: " + strings.Join(known, ", ")
+			}
+			c.addf(name.at, name.path, hint, "there is no signer %q", shorten(name.value))
+			continue
+		}
+		all = append(all, s)
+	}
+	return all
+}
+
+func (c *compiler) signatures(e *signaturesEntry) demand {
+	from := c.from(&e.From)
+	at := e.AtLeast.node
+	if e.AtLeast.value == 0 {
+		e.AtLeast.value = 1
+		at = e.node
+	}
+	if possible := from.possible(); e.AtLeast.value > possible && len(c.all) == 0 {
+		c.addf(at.at, at.path, "a signer counts once, whatever keys it has, and so does a key; list each party under `signers` with its own key",
+			"%d different signers are wanted, and the list can give at most %d", e.AtLeast.value, possible)
+	}
+	return &signatureDemand{from: from, atLeast: e.AtLeast.value}
+}
+
+var errNothing = errors.New("it can match nothing or everything")
+
+// refPattern reads the ref of a provenance demand.
+func refPattern(s string) (glob, error) {
+	segments := strings.Split(s, "/")
+	for i, segment := range segments {
+		switch {
+		case segment == "":
+			return glob{}, fmt.Errorf("an empty part: %w", errNothing)
+		case segment == "**" && i == len(segments)-1 && i >= 2:
+		case strings.Contains(segment, "**"):
+			return glob{}, errors.New("`**` may only be the last part, behind refs/heads/ or the like")
+		case strings.Contains(segment, "*") && (i < 2 || segments[0] != "refs"):
+			return glob{}, errors.New("a wildcard must stand behind refs/heads/, refs/tags/ or the like")
+		case strings.ContainsAny(segment, " ~^:?[\\"):
+			return glob{}, fmt.Errorf("%q cannot stand in a ref", segment)
+		}
+	}
+	return parseGlob(s), nil
+}

@@ -1,0 +1,129 @@
+package policy
+
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Denial is the error of [Policy.Plan] for an image that needs no look at any
+// evidence, because no rule governs it. Decision is what to report.
+type Denial struct {
+	Image    string
+	Decision Decision
+}
+
+// Error says which image and why.
+func (d *Denial) Error() string {
+	text := fmt.Sprintf("planning the check of %q: %s", shorten(d.Image), d.Decision.Reason)
+	for _, demand := range d.Decision.Demands {
+		text += ": " + demand.Found
+	}
+	return text
+}
+
+// Plan says what evidence a decision about an image needs. image is its name
+// without tag and digest, in any spelling. The error is a *[Denial]. The plan of
+// an image that is unmatched, where the policy only warns, wants nothing.
+func (p *Policy) Plan(image string) (Plan, error) {
+	r, denial := p.find(image)
+	if denial != nil {
+		return Plan{}, denial
+	}
+	if r == nil {
+		return Plan{}, nil
+	}
+	plan := r.plan
+	plan.PredicateTypes = slices.Clone(plan.PredicateTypes)
+	return plan, nil
+}
+
+// find returns the rule of an image; nil when the policy warns about it.
+func (p *Policy) find(image string) (*rule, *Denial) {
+	canonical, err := CanonicalName(image)
+	if err != nil {
+		return nil, p.denial(image, Demand{Reason: ReasonReference, Found: err.Error(), Hint: "correct the name; names are lower case"})
+	}
+	if r := p.governs(canonical); r != nil {
+		return r, nil
+	}
+	if p.warn {
+		return nil, nil
+	}
+	return nil, p.denial(image, Demand{
+		Reason: ReasonNoMatch,
+		Found:  fmt.Sprintf("no rule of policy %q matches %s", p.name, canonical),
+		Hint:   "add a rule whose `images` match the name, or correct the name",
+	})
+}
+
+func (p *Policy) denial(image string, d Demand) *Denial {
+	d.Name, d.Verdict, d.Wanted = "images", Deny, "a rule that governs the image"
+	return &Denial{Image: image, Decision: Decision{Verdict: Deny, Reason: d.Reason, Demands: []Demand{d}}}
+}
+
+// Decide judges an image by the rule that governs it. It does no cryptography:
+// the facts in img must come from package verify, checked with the plan's root.
+// The decision depends on img alone, not on the order of its findings, and
+// evidence that does not count never changes the verdict. The time, which this
+// version of the language does not ask for, is the one that the decision is for.
+//
+// Allow: every demand of the rule is met, on every digest that it applies to.
+// Deny: some demand is not met, and every place was looked at. Undetermined: no
+// demand is denied, but some could not be checked.
+func (p *Policy) Decide(img Image, _ time.Time) Decision {
+	r, denial := p.find(img.Name)
+	switch {
+	case denial != nil:
+		d := denial.Decision
+		d.Demands[0].Digest = img.Target.Subject.Digest
+		return d
+	case r == nil:
+		return Decision{Verdict: Allow, Warnings: []string{
+			fmt.Sprintf("no rule of policy %q governs %s: allowed unchecked, because the policy says `unmatched: warn`", p.name, img.Name),
+		}}
+	}
+	decision := Decision{Rule: r.name}
+	parts := []Part{img.Target}
+	if r.platforms == PlatformsAll {
+		parts = append(parts, img.Platforms...)
+	}
+	for _, d := range r.demands {
+		for _, part := range parts {
+			outcome := d.judge(part)
+			outcome.Digest, outcome.Platform = part.Subject.Digest, part.Platform
+			decision.Demands = append(decision.Demands, outcome)
+		}
+	}
+	if r.platforms == PlatformsAll && img.Index && len(img.Platforms) == 0 {
+		decision.Demands = append(decision.Demands, Demand{
+			Name: "platforms", Digest: img.Target.Subject.Digest, Verdict: Deny, Reason: ReasonNoPlatform,
+			Wanted: "evidence on every platform of the index", Found: "an index without platforms",
+			Hint: "push the platforms' images, or set `platforms: index`",
+		})
+	}
+	decision.settle()
+	return decision
+}
+
+// settle derives the verdict from the demands: a denial wins over what could
+// not be checked, and no demand at all is a denial.
+func (d *Decision) settle() {
+	d.Verdict, d.Reason = Allow, ""
+	if len(d.Demands) == 0 {
+		d.Verdict, d.Reason = Deny, ReasonPolicyDeny
+	}
+	for _, demand := range d.Demands {
+		switch demand.Verdict {
+		case Allow:
+		case Deny:
+			if d.Verdict != Deny {
+				d.Verdict, d.Reason = Deny, demand.Reason
+			}
+		default:
+			if d.Verdict == Allow {
+				d.Verdict, d.Reason = Undetermined, demand.Reason
+			}
+		}
+	}
+}

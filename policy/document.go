@@ -1,0 +1,140 @@
+package policy
+
+// The types of this file are the policy language: each struct is a mapping, each
+// field an entry. The reader, the writer of the canonical form, docs/policy.md
+// and the test that no field is without effect all walk them.
+//
+// Tags: `policy:"name"` names the entry; ",required" demands it, ",key" fills it
+// from the mapping's own key. `default` is what a missing entry means, `example`
+// one value, `later` the entries of later versions, which are refused.
+
+// document is the whole file.
+type document struct {
+	node `later:"trustRoots,exceptions,revoked"`
+	// APIVersion is the version of the language.
+	APIVersion text `policy:"apiVersion,required" example:"hallmark.dev/v1alpha1"`
+	// Kind is always `TrustPolicy`.
+	Kind text `policy:"kind,required" example:"TrustPolicy"`
+	// Metadata names the policy.
+	Metadata *metadata `policy:"metadata,required"`
+	// Signers are the parties that rules refer to by name. One entry is one
+	// party, however many keys it has.
+	Signers []signerEntry `policy:"signers,required" map:"name"`
+	// Rules say what images need. Exactly one rule governs an image: the one whose
+	// pattern is the most specific.
+	Rules []ruleEntry `policy:"rules,required"`
+	// Unmatched says what happens to an image that no rule governs: `deny`, or
+	// `warn`, which allows it and says so in the report.
+	Unmatched text `policy:"unmatched" default:"deny" oneof:"deny,warn" example:"deny"`
+}
+
+// metadata is about the policy itself.
+type metadata struct {
+	node
+	// Name stands in reports. It decides nothing.
+	Name text `policy:"name,required" example:"acme-production"`
+}
+
+// signerEntry is one party.
+type signerEntry struct {
+	node `later:"keyless"`
+	// Name is what rules call the signer: letters, digits, `.`, `_` and `-`.
+	Name text `policy:",key"`
+	// Keys are the public keys of this signer: any of them signs for it. Two keys
+	// of one signer are one signer, never two.
+	Keys []keyEntry `policy:"keys,required"`
+}
+
+// keyEntry is one public key: a file or the key itself, not both.
+type keyEntry struct {
+	node `later:"notBefore,notAfter,compromisedSince,kms"`
+	// File is the path of a PEM public key, relative to the policy's folder.
+	File text `policy:"file" example:"keys/ops-2026.pub"`
+	// PEM is the PEM public key itself.
+	PEM text `policy:"pem" multiline:"yes" example:"-----BEGIN PUBLIC KEY-----…"`
+}
+
+// ruleEntry says what some images need.
+type ruleEntry struct {
+	node
+	// Name stands in reports; each rule has its own.
+	Name text `policy:"name,required" example:"production"`
+	// Images are the patterns of the names that the rule governs; see Patterns.
+	Images []text `policy:"images,required" example:"registry.acme.example/prod/**"`
+	// Platforms says which digests need the evidence: `index` the one that the
+	// reference resolves to; `all` also every platform manifest of an index, each
+	// by itself.
+	Platforms text `policy:"platforms" default:"index" oneof:"index,all" example:"all"`
+	// Require lists the demands. All of them must be met; there must be one.
+	Require *requireEntry `policy:"require,required"`
+}
+
+// requireEntry holds the demands of a rule.
+type requireEntry struct {
+	node `later:"vulnerabilities,sameRun,join,summary,maxAge"`
+	// Signatures demands signatures on the digest. An attestation is no signature.
+	Signatures *signaturesEntry `policy:"signatures"`
+	// Provenance demands SLSA provenance, v0.2 or v1.
+	Provenance *provenanceEntry `policy:"provenance"`
+	// SBOM demands a software bill of materials that has packages.
+	SBOM *sbomEntry `policy:"sbom"`
+	// Statements demands further in-toto statements, each entry by itself.
+	Statements []statementEntry `policy:"statements"`
+}
+
+// signaturesEntry demands signatures.
+type signaturesEntry struct {
+	node `later:"annotations,maxAge"`
+	// From names the signers that count.
+	From []text `policy:"from,required" example:"release"`
+	// AtLeast is how many different signers must have signed. It counts signers,
+	// not signatures, and one key never counts twice.
+	AtLeast number `policy:"atLeast" default:"1" example:"2"`
+}
+
+// provenanceEntry demands one provenance statement that meets every field.
+type provenanceEntry struct {
+	node `later:"which,maxAge,parameters,buildType,commit,workflow"`
+	// From names the signers whose provenance counts.
+	From []text `policy:"from,required" example:"release"`
+	// Builder lists the accepted builder IDs, compared letter by letter. Without it
+	// every builder that the signer names is accepted.
+	Builder []text `policy:"builder" default:"any" example:"https://github.com/actions/runner/github-hosted"`
+	// Source is the address of the repository that must have been built. Scheme and
+	// host are compared without regard to case, the path letter by letter.
+	Source text `policy:"source" default:"any" example:"https://github.com/acme/app"`
+	// Ref is the git ref that must have been built: exact, or with `*` inside a
+	// part, or with `/**` at the end.
+	Ref text `policy:"ref" default:"any" example:"refs/tags/v*"`
+}
+
+// sbomEntry demands one SBOM that meets every field.
+type sbomEntry struct {
+	node `later:"which,maxAge,complete,matchesContent"`
+	// From names the signers whose SBOM counts.
+	From []text `policy:"from,required" example:"release"`
+	// Format lists the accepted formats: `spdx`, `cyclonedx`.
+	Format []text `policy:"format" default:"spdx, cyclonedx" oneof:"spdx,cyclonedx" example:"spdx"`
+	// Deny lists what the SBOM must not contain.
+	Deny *denyEntry `policy:"deny"`
+}
+
+// denyEntry lists what an SBOM must not contain.
+type denyEntry struct {
+	node `later:"licenses"`
+	// Packages are package URLs: with `@version`, with a range such as `@<2.17.1` or
+	// `@>=2.0,<2.17.1`, or without either, which means every version. A package
+	// whose version is missing, or cannot be compared, counts as denied.
+	Packages []text `policy:"packages,required" example:"pkg:maven/org.apache.logging.log4j/log4j-core@<2.17.1"`
+}
+
+// statementEntry demands one in-toto statement that meets every field.
+type statementEntry struct {
+	node `later:"which,maxAge"`
+	// Type is the predicate type: a URI, or a short name such as `test-result`.
+	Type text `policy:"type,required" example:"https://in-toto.io/attestation/test-result/v0.1"`
+	// From names the signers whose statement counts.
+	From []text `policy:"from,required" example:"release"`
+	// CEL lists conditions on the statement; see Conditions. All must be `true`.
+	CEL []text `policy:"cel" multiline:"yes" example:"statement.predicate.result == 'PASSED'"`
+}
