@@ -1,0 +1,81 @@
+package report
+
+import (
+	"fmt"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// maxPlain bounds the characters of one text in a report for people.
+const maxPlain = 400
+
+// Plain makes an untrusted text safe for a terminal, a log and a CI system's
+// command scanner: control characters, line ends, marks that turn the writing
+// direction, invisible characters and broken UTF-8 are written as \u{…}, and
+// long texts are cut. Printable text of every script stays as it is.
+func Plain(text string) string {
+	if clean(text) {
+		return text
+	}
+	var b strings.Builder
+	written := 0
+	for i, r := range text {
+		if written == maxPlain {
+			fmt.Fprintf(&b, "… (%d bytes)", len(text))
+			break
+		}
+		written++
+		_, size := utf8.DecodeRuneInString(text[i:])
+		switch {
+		case r == utf8.RuneError && size == 1:
+			fmt.Fprintf(&b, `\x%02x`, text[i])
+		case !unicode.IsPrint(r):
+			fmt.Fprintf(&b, `\u{%x}`, r)
+		case r == '#' && strings.HasPrefix(text[i:], "##["):
+			b.WriteString(`\u{23}`) // an old workflow command, found anywhere in a line
+		default:
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
+}
+
+// clean reports whether a text needs no change.
+func clean(text string) bool {
+	if len(text) > maxPlain || strings.Contains(text, "##[") || !utf8.ValidString(text) {
+		return false
+	}
+	for _, r := range text {
+		if !unicode.IsPrint(r) {
+			return false
+		}
+	}
+	return true
+}
+
+// escapeJSON writes what is not printable in JSON as \uXXXX, which means the
+// same to a reader of JSON and nothing to a terminal. The encoder has already
+// escaped the ASCII control characters.
+func escapeJSON(raw []byte) []byte {
+	out := make([]byte, 0, len(raw))
+	for i := 0; i < len(raw); {
+		if raw[i] < 0x7f {
+			out = append(out, raw[i])
+			i++
+			continue
+		}
+		r, size := utf8.DecodeRune(raw[i:])
+		switch {
+		case unicode.IsPrint(r):
+			out = append(out, raw[i:i+size]...)
+		case r > 0xffff:
+			high, low := 0xd800+(r-0x10000)>>10, 0xdc00+(r-0x10000)&0x3ff
+			out = fmt.Appendf(out, `\u%04x\u%04x`, high, low)
+		default:
+			out = fmt.Appendf(out, `\u%04x`, r)
+		}
+		i += size
+	}
+	return out
+}
