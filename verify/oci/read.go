@@ -86,24 +86,36 @@ func (c *Client) Manifest(ctx context.Context, r Reference, d Descriptor) (*Mani
 // TagManifest fetches the manifest under a tag of the reference's repository:
 // a signature tag or a referrers tag. [ErrNotFound] says that there is none.
 func (c *Client) TagManifest(ctx context.Context, r Reference, tag string) (*Manifest, error) {
+	m, _, err := c.TagManifestETag(ctx, r, tag)
+	return m, err
+}
+
+// TagManifestETag is [Client.TagManifest] with the answer's entity tag, for a
+// conditional write; empty where the registry gives none.
+func (c *Client) TagManifestETag(ctx context.Context, r Reference, tag string) (*Manifest, string, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.options.Timeout)
 	defer cancel()
-	m, err := c.getManifest(ctx, r, tag, Descriptor{Size: -1})
+	m, etag, err := c.fetchManifest(ctx, r, tag, Descriptor{Size: -1})
 	if err != nil {
-		return nil, fmt.Errorf("fetching %s: %w", r.Tagged(tag), err)
+		return nil, "", fmt.Errorf("fetching %s: %w", r.Tagged(tag), err)
 	}
-	return m, nil
+	return m, etag, nil
 }
 
 func (c *Client) getManifest(ctx context.Context, r Reference, name string, want Descriptor) (*Manifest, error) {
+	m, _, err := c.fetchManifest(ctx, r, name, want)
+	return m, err
+}
+
+func (c *Client) fetchManifest(ctx context.Context, r Reference, name string, want Descriptor) (*Manifest, string, error) {
 	answer, err := c.Do(ctx, r, http.MethodGet, "manifests/"+name, http.Header{"Accept": accepted}, nil, 0)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	defer answer.Body.Close()
 	if answer.StatusCode != http.StatusOK {
 		drain(answer)
-		return nil, statusError(answer.StatusCode, nil)
+		return nil, "", statusError(answer.StatusCode, nil)
 	}
 	limit := int64(MaxManifestBytes)
 	if want.Size >= 0 && want.Size < limit {
@@ -112,30 +124,30 @@ func (c *Client) getManifest(ctx context.Context, r Reference, name string, want
 	raw, err := readAll(answer.Body, limit)
 	if err != nil {
 		if errors.Is(err, ErrLimit) && limit < MaxManifestBytes {
-			return nil, fmt.Errorf("%w: more than the descriptor's %d bytes", ErrSizeMismatch, want.Size)
+			return nil, "", fmt.Errorf("%w: more than the descriptor's %d bytes", ErrSizeMismatch, want.Size)
 		}
-		return nil, err
+		return nil, "", err
 	}
 	sent := mediaTypeOf(answer)
 	if strings.HasPrefix(sent, "text/html") {
-		return nil, fmt.Errorf("%w: it sent a web page", ErrUnreachable)
+		return nil, "", fmt.Errorf("%w: it sent a web page", ErrUnreachable)
 	}
 	if !want.Digest.IsZero() {
 		if err := checkContent(want, raw); err != nil {
-			return nil, err
+			return nil, "", err
 		}
 	}
 	m, err := ParseManifest(raw, sent)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	if want.MediaType != "" && want.MediaType != m.MediaType {
-		return nil, fmt.Errorf("%w: the descriptor says %q, the manifest %q", ErrMediaType, want.MediaType, m.MediaType)
+		return nil, "", fmt.Errorf("%w: the descriptor says %q, the manifest %q", ErrMediaType, want.MediaType, m.MediaType)
 	}
 	if !want.Digest.IsZero() {
 		m.Digest = want.Digest
 	}
-	return m, nil
+	return m, answer.Header.Get("ETag"), nil
 }
 
 // Blob fetches a blob of at most limit bytes, from the descriptor's embedded

@@ -1,0 +1,246 @@
+package publish
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/hallmark-project/hallmark/attest/digest"
+	"github.com/hallmark-project/hallmark/sign"
+	"github.com/hallmark-project/hallmark/verify"
+	"github.com/hallmark-project/hallmark/verify/oci"
+)
+
+const (
+	// maxEmbedded is the size up to which a bundle also stands in its descriptor's
+	// data: a reader saves a request, and the manifest stays small.
+	maxEmbedded = 16 << 10
+	// maxCompared bounds the older evidence that is looked at for an equal piece.
+	maxCompared = 20
+	// listAttempts bounds the fight for a list with other writers.
+	listAttempts = 40
+)
+
+// Annotations of a bundle's manifest, as cosign writes them.
+const (
+	annotationContent = "dev.sigstore.bundle.content"
+	annotationType    = "dev.sigstore.bundle.predicateType"
+)
+
+var emptyConfig = []byte("{}")
+
+// referrer is the manifest of a bundle (image-spec, manifest.md, "Guidelines for
+// Artifact Usage").
+type referrer struct {
+	SchemaVersion int               `json:"schemaVersion"`
+	MediaType     string            `json:"mediaType"`
+	ArtifactType  string            `json:"artifactType"`
+	Config        oci.Descriptor    `json:"config"`
+	Layers        []oci.Descriptor  `json:"layers"`
+	Subject       *oci.Descriptor   `json:"subject"`
+	Annotations   map[string]string `json:"annotations,omitempty"`
+}
+
+// Attach hangs a bundle on its subject as a referrer. Where the registry has no
+// referrers API the referrers tag is brought up to date, safely beside other
+// writers. If v finds equal evidence there already, nothing is written.
+func (p *Publisher) Attach(ctx context.Context, ref oci.Reference, subject oci.Descriptor, e sign.Evidence, v *verify.Verifier) (Result, error) {
+	list, err := p.client.Referrers(ctx, ref, subject.Digest)
+	if err != nil {
+		return Result{}, fmt.Errorf("attaching to %s: %w", ref.At(subject.Digest), err)
+	}
+	result := Result{Subject: subject.Digest, Place: string(list.Place)}
+	if existing, found := p.findEqual(ctx, ref, list.Descriptors, e, v); found {
+		result.Manifest, result.Existing = existing, true
+		return result, nil
+	}
+	raw, descriptor, err := bundleManifest(subject, e)
+	if err != nil {
+		return Result{}, err
+	}
+	result.Manifest = descriptor.Digest
+	uploads, uploadCtx := errgroup.WithContext(ctx)
+	uploads.Go(func() error { return p.blob(uploadCtx, ref, emptyConfig) })
+	uploads.Go(func() error { return p.blob(uploadCtx, ref, e.Raw) })
+	if err := uploads.Wait(); err != nil {
+		return Result{}, notStored(fmt.Errorf("attaching to %s: %w", ref.At(subject.Digest), err))
+	}
+	answer, err := p.manifest(ctx, ref, descriptor.Digest.String(), oci.TypeImage, raw, nil)
+	if err != nil {
+		return Result{}, notStored(fmt.Errorf("attaching to %s: %w", ref.At(subject.Digest), err))
+	}
+	if list.Place == oci.PlaceAPI || answer.Header.Get("OCI-Subject") == subject.Digest.String() {
+		result.Place = string(oci.PlaceAPI)
+		return result, nil
+	}
+	if err := p.list(ctx, ref, subject.Digest, descriptor); err != nil {
+		return Result{}, fmt.Errorf("attaching to %s: %w", ref.At(subject.Digest), err)
+	}
+	return result, nil
+}
+
+// bundleManifest makes the manifest that carries a bundle. It is the same for the
+// same bundle: no time stands in it.
+func bundleManifest(subject oci.Descriptor, e sign.Evidence) ([]byte, oci.Descriptor, error) {
+	layer := oci.Descriptor{MediaType: sign.BundleMediaType, Digest: digest.FromBytes(e.Raw), Size: int64(len(e.Raw))}
+	if len(e.Raw) <= maxEmbedded {
+		layer.Data = e.Raw
+	}
+	annotations := map[string]string{annotationContent: "dsse-envelope", annotationType: e.PredicateType}
+	document := referrer{
+		SchemaVersion: 2, MediaType: oci.TypeImage, ArtifactType: sign.BundleMediaType,
+		Config:      oci.Descriptor{MediaType: oci.TypeEmpty, Digest: digest.FromBytes(emptyConfig), Size: int64(len(emptyConfig)), Data: emptyConfig},
+		Layers:      []oci.Descriptor{layer},
+		Subject:     &oci.Descriptor{MediaType: subject.MediaType, Digest: subject.Digest, Size: subject.Size},
+		Annotations: annotations,
+	}
+	raw, err := json.Marshal(document)
+	if err != nil {
+		return nil, oci.Descriptor{}, fmt.Errorf("encoding a manifest: %w", err)
+	}
+	return raw, oci.Descriptor{
+		MediaType: oci.TypeImage, Digest: digest.FromBytes(raw), Size: int64(len(raw)),
+		ArtifactType: sign.BundleMediaType, Annotations: annotations,
+	}, nil
+}
+
+// findEqual looks for evidence that makes e superfluous. What cannot be read is no
+// reason to stop: it is not equal.
+func (p *Publisher) findEqual(ctx context.Context, ref oci.Reference, list []oci.Descriptor, e sign.Evidence, v *verify.Verifier) (digest.Digest, bool) {
+	if v == nil {
+		return digest.Digest{}, false
+	}
+	compared := 0
+	for _, d := range slices.Backward(list) {
+		if claimed := d.Annotations[annotationType]; claimed != "" && claimed != e.PredicateType || compared == maxCompared {
+			continue
+		}
+		compared++
+		m, err := p.client.Manifest(ctx, ref, oci.Descriptor{MediaType: d.MediaType, Digest: d.Digest, Size: d.Size})
+		if err != nil || len(m.Layers) != 1 || m.Subject == nil || m.Subject.Digest != e.Subject {
+			continue
+		}
+		raw, err := p.client.Blob(ctx, ref, m.Layers[0], verify.MaxEvidenceBytes)
+		if err != nil {
+			continue
+		}
+		if same(v, e, verify.Evidence{Format: verify.FormatBundle, Raw: raw}) {
+			return d.Digest, true
+		}
+	}
+	return digest.Digest{}, false
+}
+
+// index is the document under a referrers tag.
+type index struct {
+	SchemaVersion int              `json:"schemaVersion"`
+	MediaType     string           `json:"mediaType"`
+	Manifests     []oci.Descriptor `json:"manifests"`
+}
+
+// list brings the referrers tag of a subject up to date (distribution-spec,
+// "Unavailable Referrers API"): reread, merge, write under a condition where the
+// registry knows conditions, and read again until the entry stays.
+func (p *Publisher) list(ctx context.Context, ref oci.Reference, subject digest.Digest, entry oci.Descriptor) error {
+	tag := oci.FallbackTag(subject)
+	return p.merge(ctx, ref, tag, func(current *oci.Manifest) (raw []byte, mediaType string, listed bool, err error) {
+		document := index{SchemaVersion: 2, MediaType: oci.TypeIndex, Manifests: []oci.Descriptor{}}
+		if current != nil {
+			if !current.IsIndex() {
+				return nil, "", false, fmt.Errorf("%w: the referrers tag %s is no index", oci.ErrMediaType, tag)
+			}
+			document.Manifests = append(document.Manifests, current.Manifests...)
+		}
+		for _, d := range document.Manifests {
+			if d.Digest == entry.Digest {
+				return nil, "", true, nil
+			}
+		}
+		document.Manifests = append(document.Manifests, entry)
+		raw, err = json.Marshal(document)
+		return raw, oci.TypeIndex, false, err
+	})
+}
+
+// merge changes what stands under a tag until change finds its entry listed twice
+// in a row. Two writers that know nothing of each other both get listed.
+func (p *Publisher) merge(ctx context.Context, ref oci.Reference, tag string, change func(current *oci.Manifest) (raw []byte, mediaType string, listed bool, err error)) error {
+	defer p.lock(ref.Name() + ":" + tag)()
+	seen, wrote := 0, false
+	for attempt := range listAttempts {
+		current, etag, err := p.current(ctx, ref, tag)
+		if err != nil {
+			return notListed(wrote, err)
+		}
+		raw, mediaType, listed, err := change(current)
+		if err != nil {
+			return notListed(wrote, err)
+		}
+		if listed {
+			// An entity tag does not say that conditions are honoured (distribution
+			// sends one and ignores them), so the entry must stay for a while.
+			if seen++; seen == 2 || !wrote {
+				return nil
+			}
+			if err := pause(ctx, 100*time.Millisecond); err != nil {
+				return err
+			}
+			continue
+		}
+		seen = 0
+		condition := http.Header{}
+		switch {
+		case current == nil:
+			condition.Set("If-None-Match", "*")
+		case etag != "":
+			condition.Set("If-Match", etag)
+		}
+		answer, err := p.manifest(ctx, ref, tag, mediaType, raw, condition)
+		if err == nil {
+			wrote = true
+			continue
+		}
+		if answer == nil || answer.StatusCode != http.StatusPreconditionFailed {
+			return notListed(wrote, err)
+		}
+		if err := pause(ctx, time.Duration(attempt+1)*5*time.Millisecond); err != nil {
+			return err
+		}
+	}
+	return fmt.Errorf("%w: tag %s changed under %d attempts", ErrNotListed, tag, listAttempts)
+}
+
+// current reads what stands under a tag with its entity tag; nil is nothing.
+func (p *Publisher) current(ctx context.Context, ref oci.Reference, tag string) (*oci.Manifest, string, error) {
+	m, etag, err := p.client.TagManifestETag(ctx, ref, tag)
+	if errors.Is(err, oci.ErrNotFound) {
+		return nil, "", nil
+	}
+	return m, etag, err
+}
+
+// pause waits a random time around d, so that writers part.
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d/2 + rand.N(d))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("waiting for other writers: %w", ctx.Err())
+	}
+}
+
+func notListed(wrote bool, err error) error {
+	if wrote {
+		return fmt.Errorf("%w: %w", ErrNotListed, err)
+	}
+	return notStored(err)
+}
