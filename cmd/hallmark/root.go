@@ -33,6 +33,11 @@ func newRootCommand(a *app) *cobra.Command {
 func commands(a *app) []*cobra.Command {
 	return []*cobra.Command{
 		newKeyCommand(a),
+		newSignCommand(a),
+		newAttestCommand(a),
+		newSignBlobCommand(a),
+		newVerifyBlobCommand(a),
+		newVersionCommand(a),
 		newDemoCommand(a),
 	}
 }

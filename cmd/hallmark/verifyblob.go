@@ -1,0 +1,280 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/hallmark-project/hallmark/attest/bundle"
+	"github.com/hallmark-project/hallmark/attest/digest"
+	"github.com/hallmark-project/hallmark/sign/keys"
+	"github.com/hallmark-project/hallmark/verify"
+	"github.com/hallmark-project/hallmark/verify/trust"
+)
+
+// maxContentInMemory bounds content that a pure Ed25519 signature forces into
+// memory: such a signature is over the content itself and not over its digest.
+const maxContentInMemory = 512 << 20
+
+type verifyBlobFlags struct {
+	bundle, key                   string
+	identity, issuer, trustedRoot string
+	output                        string
+}
+
+// blobReport is what verify-blob prints.
+type blobReport struct {
+	Schema        string        `json:"schema"`
+	Artifact      string        `json:"artifact"`
+	Digest        string        `json:"digest,omitempty"`
+	Verdict       string        `json:"verdict"`
+	Reason        verify.Reason `json:"reason,omitempty"`
+	Detail        string        `json:"detail,omitempty"`
+	Signer        string        `json:"signer,omitempty"`
+	PredicateType string        `json:"predicateType,omitempty"`
+	Checks        []verify.Step `json:"checks,omitempty"`
+}
+
+func newVerifyBlobCommand(a *app) *cobra.Command {
+	var f verifyBlobFlags
+	cmd := &cobra.Command{
+		Use:   "verify-blob FILE|DIGEST",
+		Short: "Verify the signature of a file",
+		Long: `Verifies a Sigstore bundle about a file, or about a digest (sha256:…, sha384:…, sha512:…).
+A bundle with a statement must name the artifact as its subject. The file is streamed and read
+once.
+
+Exit codes: 0 verified, 1 checked and refused, 2 could not check, 64 wrong usage.`,
+		Example: `  hallmark verify-blob --bundle app.sigstore.json --key hallmark.pub app.tar.gz
+  hallmark verify-blob --bundle app.sigstore.json --key hallmark.pub sha256:…
+  hallmark verify-blob --bundle app.sigstore.json --trusted-root trusted_root.json \
+    --certificate-identity https://github.com/acme/app/.github/workflows/release.yml@refs/tags/v1 \
+    --certificate-oidc-issuer https://token.actions.githubusercontent.com app.tar.gz`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error { return a.verifyBlob(&f, args[0]) },
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&f.bundle, "bundle", "", "the Sigstore bundle")
+	flags.StringVar(&f.key, "key", "", "the public key that must have signed")
+	flags.StringVar(&f.identity, "certificate-identity", "", "the exact identity (SAN) that must have signed")
+	flags.StringVar(&f.issuer, "certificate-oidc-issuer", "", "the exact issuer of that identity")
+	flags.StringVar(&f.trustedRoot, "trusted-root", "", "the trusted_root.json with authorities and logs")
+	flags.StringVar(&f.output, "output", "text", "text or json")
+	return cmd
+}
+
+func (f *verifyBlobFlags) check() error {
+	switch {
+	case f.output != "text" && f.output != "json":
+		return usageError("--output is text or json, not %q", f.output)
+	case f.bundle == "":
+		return hint(usageError("no bundle was named"), "name one with --bundle; hallmark sign-blob makes one")
+	case f.key != "" && (f.identity != "" || f.issuer != "" || f.trustedRoot != ""):
+		return hint(usageError("--key and a certificate's identity contradict each other"), "give --key alone, or --certificate-identity with --certificate-oidc-issuer and --trusted-root")
+	case f.key == "" && f.identity == "" && f.issuer == "":
+		return hint(usageError("nobody was named who must have signed"), "give --key, or --certificate-identity with --certificate-oidc-issuer")
+	case f.key == "" && (f.identity == "" || f.issuer == ""):
+		return hint(usageError("an identity is a name and its issuer"), "give both --certificate-identity and --certificate-oidc-issuer")
+	case f.key == "" && f.trustedRoot == "":
+		return hint(usageError("an identity needs a trusted root"), "name a trusted_root.json with --trusted-root")
+	}
+	return nil
+}
+
+// verifier trusts what the flags name.
+func (f *verifyBlobFlags) verifier() (v *verify.Verifier, edwards bool, err error) {
+	if f.key != "" {
+		key, err := loadPublicKey(f.key)
+		if err != nil {
+			return nil, false, err
+		}
+		root, err := trust.NewRoot(trust.WithKeys(key))
+		if err != nil {
+			return nil, false, err
+		}
+		v, err = verify.New(root, trust.Requirement{}, time.Now)
+		return v, key.Algorithm() == string(keys.Ed25519), err
+	}
+	raw, err := readBounded(f.trustedRoot, 8<<20)
+	if err != nil {
+		return nil, false, undetermined(hint(fmt.Errorf("reading the trusted root: %w", err), "--trusted-root names a trusted_root.json"))
+	}
+	root, err := trust.NewRoot(trust.WithTrustedRoot(raw))
+	if err != nil {
+		return nil, false, undetermined(hint(fmt.Errorf("%s: %w", f.trustedRoot, err), "is it a Sigstore trusted_root.json?"))
+	}
+	v, err = verify.New(root, trust.Keyless(), time.Now)
+	return v, false, err
+}
+
+func (a *app) verifyBlob(f *verifyBlobFlags, artifact string) error {
+	if err := f.check(); err != nil {
+		return err
+	}
+	verifier, edwards, err := f.verifier()
+	if err != nil {
+		return err
+	}
+	raw, err := readBounded(f.bundle, verify.MaxEvidenceBytes)
+	if err != nil {
+		return undetermined(hint(fmt.Errorf("reading the bundle: %w", err), "check the path after --bundle"))
+	}
+	evidence := verify.Evidence{Format: verify.FormatBundle, Raw: raw, Origin: verify.Origin{Place: "file", Location: f.bundle}}
+	subject, content, err := a.readArtifact(artifact, raw, edwards)
+	if err != nil {
+		return err
+	}
+	report := blobReport{Schema: "hallmark.dev/blob-report/v1", Artifact: artifact, Digest: subject.String()}
+	var fact verify.Fact
+	if content != nil {
+		fact, err = verifier.CheckContent(verify.Subject{Digest: subject}, content, evidence)
+	} else {
+		fact, err = verifier.Check(verify.Subject{Digest: subject}, evidence)
+	}
+	if err == nil {
+		err = f.checkIdentity(fact)
+	}
+	return a.reportBlob(f, report, fact, err)
+}
+
+// checkIdentity compares a proven identity with the wanted one, letter by letter.
+func (f *verifyBlobFlags) checkIdentity(fact verify.Fact) error {
+	if f.key != "" {
+		return nil
+	}
+	got := fact.Signer.Certificate
+	if got == nil {
+		return &verify.Rejection{Step: verify.StepCertificate, Reason: verify.ReasonIdentityMismatch, Err: errors.New("it is signed with a key, not with a certificate")}
+	}
+	if got.Issuer != f.issuer {
+		return &verify.Rejection{Step: verify.StepCertificate, Reason: verify.ReasonIssuerMismatch, Err: fmt.Errorf("the issuer is %q, not %q", got.Issuer, f.issuer)}
+	}
+	if got.SAN != f.identity {
+		return &verify.Rejection{Step: verify.StepCertificate, Reason: verify.ReasonIdentityMismatch, Err: fmt.Errorf("the identity is %q, not %q", got.SAN, f.identity)}
+	}
+	return nil
+}
+
+func (a *app) reportBlob(f *verifyBlobFlags, report blobReport, fact verify.Fact, refused error) error {
+	report.Verdict, report.Checks = "allow", fact.Checks
+	if refused != nil {
+		report.Verdict, report.Checks, report.Detail = "deny", nil, refused.Error()
+		var rejection *verify.Rejection
+		if errors.As(refused, &rejection) {
+			report.Reason = rejection.Reason
+		}
+	} else {
+		report.Signer = fact.Signer.String()
+		if fact.Statement != nil {
+			report.PredicateType = fact.Statement.PredicateType
+		}
+	}
+	if f.output == "json" {
+		if err := json.NewEncoder(a.stdout).Encode(report); err != nil {
+			return err
+		}
+	} else if refused == nil {
+		fmt.Fprintf(a.stdout, "ALLOW %s\n  digest  %s\n  signer  %s\n  checks  %s\n", report.Artifact, report.Digest, report.Signer, joinSteps(report.Checks))
+	}
+	if refused == nil {
+		return nil
+	}
+	if f.output == "json" {
+		return exitError{exitDeny}
+	}
+	return hint(fmt.Errorf("%s: DENY %w", report.Artifact, refused), "reasons are explained in docs/reasons.md; the bundle was %s", f.bundle)
+}
+
+func joinSteps(steps []verify.Step) string {
+	texts := make([]string, len(steps))
+	for i, step := range steps {
+		texts[i] = string(step)
+	}
+	return strings.Join(texts, ", ")
+}
+
+// readArtifact hashes the artifact with the algorithm that the bundle is about, in
+// one pass, or takes a digest at its word. Content is returned only where the
+// signature is over the content itself.
+func (a *app) readArtifact(artifact string, bundleRaw []byte, edwards bool) (digest.Digest, []byte, error) {
+	if d, err := digest.Parse(artifact); err == nil {
+		return d, nil, nil
+	} else if algorithm, _, found := strings.Cut(artifact, ":"); found && (algorithm == "sha256" || algorithm == "sha384" || algorithm == "sha512") {
+		return digest.Digest{}, nil, hint(usageError("%s", err), "a digest is the algorithm and its full lower-case hexadecimal value")
+	}
+	algorithm, whole := neededHash(bundleRaw, edwards)
+	file, err := a.openContent(artifact)
+	if err != nil {
+		return digest.Digest{}, nil, err
+	}
+	defer file.Close()
+	h := newHash(algorithm)
+	if whole {
+		content, err := io.ReadAll(io.LimitReader(file, maxContentInMemory+1))
+		if err != nil {
+			return digest.Digest{}, nil, undetermined(fmt.Errorf("reading %s: %w", artifact, err))
+		}
+		if len(content) > maxContentInMemory {
+			return digest.Digest{}, nil, undetermined(hint(fmt.Errorf("reading %s: an Ed25519 signature over content of more than %d MB", artifact, maxContentInMemory>>20), "sign large files with hallmark sign-blob, which makes Ed25519ph"))
+		}
+		h.Write(content)
+		return digest.FromHash(h), content, nil
+	}
+	if _, err := io.Copy(h, file); err != nil {
+		return digest.Digest{}, nil, undetermined(fmt.Errorf("reading %s: %w", artifact, err))
+	}
+	return digest.FromHash(h), nil, nil
+}
+
+// neededHash reads out of the untrusted bundle which digest of the artifact it is
+// about. A lie here leads to a refusal, never to a wrong acceptance. whole tells
+// that the content itself is needed: a message signature of an Ed25519 key over
+// anything but SHA-512 can only be pure Ed25519.
+func neededHash(raw []byte, edwards bool) (algorithm string, whole bool) {
+	outline, err := bundle.ParseOutline(raw)
+	if err != nil {
+		return "sha256", false
+	}
+	if outline.Kind == bundle.KindMessage {
+		algorithm = outline.MessageDigest.Algorithm()
+		return algorithm, edwards && algorithm != "sha512"
+	}
+	for i, d := range outline.Subjects {
+		if i == 0 || d.Algorithm() == "sha256" {
+			algorithm = d.Algorithm()
+		}
+	}
+	return algorithm, false
+}
+
+func newHash(algorithm string) hash.Hash {
+	sample := map[string]int{"sha384": 96, "sha512": 128}[algorithm]
+	if sample == 0 {
+		algorithm, sample = "sha256", 64
+	}
+	return digest.MustParse(algorithm + ":" + strings.Repeat("0", sample)).New()
+}
+
+// readBounded reads a whole file of at most limit bytes.
+func readBounded(name string, limit int64) ([]byte, error) {
+	file, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	raw, err := io.ReadAll(io.LimitReader(file, limit+1))
+	if err != nil {
+		return nil, err
+	}
+	if int64(len(raw)) > limit {
+		return nil, fmt.Errorf("%s has more than %d bytes", name, limit)
+	}
+	return raw, nil
+}
