@@ -2,6 +2,7 @@ package attest_test
 
 import (
 	"bytes"
+	"crypto/ed25519"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -250,8 +251,16 @@ func TestSB20OnlyRawBytes(t *testing.T) {
 	if !bytes.Contains(raw, one.Predicate) || !bytes.Contains(indented.Bytes(), two.Predicate) {
 		t.Error("SB-20 the predicate is not a part of the payload")
 	}
-	if bytes.Equal(attest.PAE(attest.PayloadType, raw), attest.PAE(attest.PayloadType, indented.Bytes())) {
-		t.Error("SB-20 two payloads have one pre-authentication encoding")
+	public, private, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signature := ed25519.Sign(private, attest.PAE(attest.PayloadType, raw))
+	if !ed25519.Verify(public, attest.PAE(attest.PayloadType, raw), signature) {
+		t.Error("SB-20 the payload that was signed is refused")
+	}
+	if ed25519.Verify(public, attest.PAE(attest.PayloadType, indented.Bytes()), signature) {
+		t.Error("SB-20 a payload that was written anew keeps its signature")
 	}
 }
 

@@ -216,8 +216,8 @@ func (o *Outline) readMessage(raw []byte) error {
 	return err
 }
 
-// readDigest reads a hash output; another algorithm than the known ones gives
-// the zero digest.
+// readDigest reads a hash output; an algorithm of the format that package digest
+// does not have gives the zero digest, and any other is refused.
 func readDigest(raw []byte) (digest.Digest, error) {
 	var algorithm string
 	var sum []byte
@@ -235,15 +235,17 @@ func readDigest(raw []byte) (digest.Digest, error) {
 		return digest.Digest{}, err
 	}
 	var prefix string
-	switch algorithm { // an enumeration's name or number (ProtoJSON)
+	switch algorithm { // an enumeration's name or number (ProtoJSON; sigstore_common.proto)
 	case `"SHA2_256"`, "1":
 		prefix = "sha256:"
 	case `"SHA2_384"`, "2":
 		prefix = "sha384:"
 	case `"SHA2_512"`, "3":
 		prefix = "sha512:"
-	default:
+	case "", `"HASH_ALGORITHM_UNSPECIFIED"`, "0", `"SHA3_256"`, "4", `"SHA3_384"`, "5":
 		return digest.Digest{}, nil
+	default:
+		return digest.Digest{}, fmt.Errorf("hash algorithm %.60s", algorithm)
 	}
 	return digest.Parse(prefix + hex.EncodeToString(sum))
 }

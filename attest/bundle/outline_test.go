@@ -143,6 +143,7 @@ func TestOutlineRefuses(t *testing.T) {
 		"DS-11 protobuf's name":             swap(dsse(), `"dsseEnvelope"`, `"dsse_envelope"`),
 		"DS-10 URL-safe payload":            swap(dsse(), b64(statement()), `_-8=`),
 		"DS-08 a short message digest":      swap(message(), base64.StdEncoding.EncodeToString(image.Bytes()), `AQI=`),
+		"SB-27 an algorithm that is none":   swap(message(), "SHA2_256", "SHA2_257"),
 		"DS-22 a hundred thousand proofs":   swap(dsse(), `[{},{}]`, `[{}`+strings.Repeat(`,{}`, 100_000)+`]`),
 		"DS-22 eleven certificates":         swap(dsse(), `"publicKey":{"hint":"k1"}`, `"x509CertificateChain":{"certificates":[{}`+strings.Repeat(`,{}`, 10)+`]}`),
 		"DS-22 a certificate of a megabyte": swap(dsse(), `"publicKey":{"hint":"k1"}`, `"certificate":{"rawBytes":"`+strings.Repeat("AAAA", 300_000)+`"}`),

@@ -275,3 +275,37 @@ func FuzzReadProvenance(f *testing.F) {
 		}
 	})
 }
+
+// FuzzParseSource: DS-19, a source that was read is written and read as itself,
+// and a changed byte is another source, but for the case of scheme and host.
+func FuzzParseSource(f *testing.F) {
+	f.Add("git+https://github.com/acme/app@refs/heads/main", uint16(30), byte('x'))
+	f.Add("https://host.example:8443/a/b.git#v1:dir", uint16(9), byte('H'))
+	f.Fuzz(func(t *testing.T, address string, at uint16, with byte) {
+		source, err := predicate.ParseSource(address)
+		if err != nil {
+			if source != (predicate.Source{}) {
+				t.Fatalf("%+v and %v", source, err)
+			}
+			return
+		}
+		if again, err := predicate.ParseSource(source.String()); err != nil || again != source {
+			t.Fatalf("%q became %q: %v", source, again, err)
+		}
+		if bare, err := predicate.ParseSource(source.Repository); err != nil || bare.Repository != source.Repository || bare.Ref != "" {
+			t.Fatalf("%q became %q: %v", source.Repository, bare, err)
+		}
+		if strings.Contains(address, "#") { // BuildKit's folder is no part of the source
+			return
+		}
+		changed := []byte(address)
+		i := int(at) % len(changed)
+		changed[i] = with
+		if strings.EqualFold(string(changed), address) || with == '#' || with == '@' {
+			return // the case of a host, or the other separator
+		}
+		if other, err := predicate.ParseSource(string(changed)); err == nil && other == source {
+			t.Fatalf("%q and %q are one source", address, changed)
+		}
+	})
+}

@@ -1,16 +1,26 @@
 package predicate
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"strings"
+
+	"github.com/hallmark-project/hallmark/attest/strictjson"
 )
 
 // Sniff tells the type of a predicate from fields that only one kind of document
 // has, and false where it has none of them. Field names count exactly as the
 // specifications spell them. It is a help against mistakes, not a proof.
 func Sniff(predicate []byte) (string, bool) {
-	fields, text := topLevel(predicate)
+	fields, text, err := topLevel(predicate)
+	if err != nil {
+		return "", false
+	}
+	return sniff(fields, text)
+}
+
+func sniff(fields map[string]json.RawMessage, text string) (string, bool) {
 	if strings.HasPrefix(text, "SPDXVersion:") {
 		return TypeSPDX, true // the tag-value form, which cosign stores as one text
 	}
@@ -48,9 +58,13 @@ func Sniff(predicate []byte) (string, bool) {
 // CheckType refuses a predicate that contradicts the given type: an SPDX
 // document under CycloneDX's type, a v0.2 body under provenance v1, a whole
 // statement where its predicate belongs. A type that Hallmark does not know, and
-// cosign's custom type, may hold any JSON. Errors wrap [ErrContradiction].
+// cosign's custom type, may hold any JSON. Errors wrap [ErrContradiction], or
+// [ErrMalformed] for what is empty, no JSON, or no unambiguous JSON.
 func CheckType(uri string, predicate []byte) error {
-	fields, _ := topLevel(predicate)
+	fields, text, err := topLevel(predicate)
+	if err != nil {
+		return err
+	}
 	if has(fields, "_type", "predicateType") {
 		return fmt.Errorf("%w: it is a whole in-toto statement, not a predicate", ErrContradiction)
 	}
@@ -58,7 +72,7 @@ func CheckType(uri string, predicate []byte) error {
 	if want == "" {
 		return nil
 	}
-	found, known := Sniff(predicate)
+	found, known := sniff(fields, text)
 	switch {
 	case !known:
 		return fmt.Errorf("%w: it has not the fields of %s", ErrContradiction, uri)
@@ -85,14 +99,29 @@ func family(uri string) string {
 	return ""
 }
 
+// maxTopLevel bounds the top-level fields that are looked at; an SBOM has about
+// a dozen.
+const maxTopLevel = 1024
+
 // topLevel returns the top-level fields of a JSON object by their exact names,
-// or the text of a JSON string.
-func topLevel(predicate []byte) (map[string]json.RawMessage, string) {
-	var fields map[string]json.RawMessage
-	if json.Unmarshal(predicate, &fields) == nil {
-		return fields, ""
+// or the text of a JSON string. They share the predicate's memory. A predicate
+// that two parsers could read differently is refused.
+func topLevel(predicate []byte) (map[string]json.RawMessage, string, error) {
+	if len(bytes.TrimSpace(predicate)) == 0 {
+		return nil, "", fmt.Errorf("%w: it is empty", ErrMalformed)
 	}
-	return nil, textOf(predicate)
+	if err := strictjson.Check(predicate); err != nil {
+		return nil, "", fmt.Errorf("%w: %w", ErrMalformed, err)
+	}
+	list, err := strictjson.Object(predicate, maxTopLevel)
+	if err != nil {
+		return nil, textOf(predicate), nil // another kind of JSON value, or an object of no known kind
+	}
+	fields := make(map[string]json.RawMessage, len(list))
+	for _, f := range list {
+		fields[f.Key] = f.Value
+	}
+	return fields, "", nil
 }
 
 func has(fields map[string]json.RawMessage, names ...string) bool {

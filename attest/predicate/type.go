@@ -114,15 +114,17 @@ func ResolveAll(nameOrURI string) ([]string, error) {
 
 // ResolveFor is [Resolve] for a predicate at hand: where the name stands for
 // several types the predicate decides, and a predicate that is another kind of
-// document is refused with [ErrContradiction].
+// document is refused with [ErrContradiction], one that is no JSON with
+// [ErrMalformed].
 func ResolveFor(nameOrURI string, predicate []byte) (string, error) {
 	all, err := ResolveAll(nameOrURI)
 	if err != nil {
 		return "", err
 	}
-	found, known := Sniff(predicate)
-	if known && slices.Contains(all, found) {
-		return found, nil
+	if len(all) > 1 {
+		if found, known := Sniff(predicate); known && slices.Contains(all, found) {
+			return found, nil
+		}
 	}
 	if err := CheckType(all[0], predicate); err != nil {
 		return "", err

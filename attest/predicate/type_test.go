@@ -110,6 +110,16 @@ func TestCheckType(t *testing.T) {
 			t.Errorf("a whole statement under type %s: %v", uri, err)
 		}
 	}
+	for _, uri := range []string{predicate.TypeSPDX, predicate.TypeCustom, "urn:example:x"} {
+		for name, file := range map[string]string{"an empty file": " \n", "DS-12 SPDX tag-value": "SPDXVersion: SPDX-2.3\n", "DS-11 a key twice": `{"spdxVersion":"SPDX-2.3","a":{"b":1,"b":2}}`, "half a file": `{"spdxVersion":"SPDX-2.3"`} {
+			if err := predicate.CheckType(uri, []byte(file)); !errors.Is(err, predicate.ErrMalformed) {
+				t.Errorf("%s under type %s: %v", name, uri, err)
+			}
+			if _, err := predicate.ResolveFor(uri, []byte(file)); !errors.Is(err, predicate.ErrMalformed) {
+				t.Errorf("%s under type %s: %v", name, uri, err)
+			}
+		}
+	}
 	for _, free := range []string{"https://example.com/any/v1", "https://slsa.dev/provenance/v2"} {
 		if err := predicate.CheckType(free, []byte(documents[predicate.TypeSPDX])); err != nil {
 			t.Errorf("%s: %v", free, err)
