@@ -49,7 +49,8 @@ func (d *signatureDemand) judge(part Part) Demand {
 		result.Tried = append(result.Tried, a)
 	}
 	for _, r := range part.Findings.Rejected {
-		if a := refused(r); a.Type == "" && r.Origin.Place != "attestation-tag" || a.Type == "signature" {
+		attestation := r.Origin.Place == "attestation-tag" || r.Origin.Place == "index"
+		if a := refused(r); a.Type == "" && !attestation || a.Type == "signature" {
 			result.Tried = append(result.Tried, a)
 		}
 	}

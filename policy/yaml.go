@@ -20,6 +20,9 @@ const (
 	maxDepth = 16
 	// maxNodes bounds its entries, so that a file of brackets costs little.
 	maxNodes = 100_000
+	// maxParts bounds its lines and commas, which is checked before it is parsed: a
+	// parsed entry takes two hundred bytes.
+	maxParts = 50_000
 )
 
 var yamlLine = regexp.MustCompile(`line (\d+): ?`)
@@ -38,6 +41,10 @@ func parseYAML(data []byte, f *faults) *yaml.Node {
 		return nil
 	case !utf8.Valid(data):
 		f.addf(start, "", "save it as UTF-8", "it is not UTF-8 text")
+		return nil
+	}
+	if parts := bytes.Count(data, []byte("\n")) + bytes.Count(data, []byte(",")); parts > maxParts {
+		f.addf(start, "", "split it", "%d lines and commas, at most %d are read", parts, maxParts)
 		return nil
 	}
 	if at, found := tabIndent(data); found {
