@@ -1,0 +1,80 @@
+package gate
+
+import (
+	"context"
+	"errors"
+
+	"github.com/hallmark-project/hallmark/policy"
+	"github.com/hallmark-project/hallmark/policy/report"
+	"github.com/hallmark-project/hallmark/verify"
+	"github.com/hallmark-project/hallmark/verify/oci"
+)
+
+// reasonFor names why something could not be looked at.
+func reasonFor(err error) verify.Reason {
+	for _, known := range []struct {
+		err    error
+		reason verify.Reason
+	}{
+		{context.Canceled, policy.ReasonUnreachable},
+		{context.DeadlineExceeded, policy.ReasonUnreachable},
+		{oci.ErrReference, policy.ReasonReference},
+		{oci.ErrRedirectRefused, policy.ReasonRedirectDenied},
+		{oci.ErrUnauthorized, policy.ReasonUnauthorized},
+		{oci.ErrDigestMismatch, verify.ReasonDigestMismatch},
+		{oci.ErrSizeMismatch, verify.ReasonSizeMismatch},
+		{oci.ErrAmbiguous, verify.ReasonManifestAmbiguous},
+		{oci.ErrMediaType, verify.ReasonMediaType},
+		{oci.ErrLimit, verify.ReasonLimitExceeded},
+		{oci.ErrUnreachable, policy.ReasonUnreachable},
+	} {
+		if errors.Is(err, known.err) {
+			return known.reason
+		}
+	}
+	return policy.ReasonUnreachable
+}
+
+// missing wraps the errors of places that could not be looked at, so that the
+// policy knows why.
+func missing(errs []error) []error {
+	var all []error
+	for _, err := range errs {
+		all = append(all, &policy.Missing{Reason: reasonFor(err), Err: err})
+	}
+	return all
+}
+
+// failed is the answer for an image that could not be judged at all.
+func failed(t Target, err error) *report.Image {
+	reason := reasonFor(err)
+	if errors.Is(err, oci.ErrNotFound) {
+		reason = policy.ReasonNoImage
+	}
+	return &report.Image{
+		Image: t.Text, Name: t.Name, Digest: t.Reference.Digest,
+		Decision: policy.Decision{Verdict: policy.Undetermined, Reason: reason},
+		Error:    err.Error(), Hint: hintFor(reason),
+	}
+}
+
+// hintFor says what to do when an image could not be judged.
+func hintFor(reason verify.Reason) string {
+	switch reason {
+	case policy.ReasonNoImage:
+		return "check the name and the tag; the registry says that there is no such image"
+	case policy.ReasonUnauthorized:
+		return "log in to the registry, for example with `docker login`, or ask for read access"
+	case policy.ReasonUnreachable:
+		return "nothing was found bad; try again when the registry answers"
+	case policy.ReasonReference:
+		return "write it as registry.example/name:tag or registry.example/name@sha256:…"
+	case policy.ReasonRedirectDenied:
+		return "the registry sent the request where credentials or trust would leak; ask who runs it"
+	case policy.ReasonNoPlatform:
+		return "`hallmark inspect` lists the platforms of an index"
+	case verify.ReasonTrustRootInvalid:
+		return "correct the keys of the policy"
+	}
+	return "`hallmark inspect` shows what is there"
+}

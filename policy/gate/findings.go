@@ -1,0 +1,80 @@
+package gate
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/hallmark-project/hallmark/policy"
+	"github.com/hallmark-project/hallmark/verify"
+	"github.com/hallmark-project/hallmark/verify/evidence"
+)
+
+// verifier returns the verifier of a plan. Each rule's is made once.
+func (g *Gate) verifier(plan policy.Plan) (*verify.Verifier, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if v := g.verifiers[plan.Rule]; v != nil {
+		return v, nil
+	}
+	v, err := verify.New(plan.Root, plan.Requirement, g.options.Now)
+	if err != nil {
+		return nil, err
+	}
+	g.verifiers[plan.Rule] = v
+	return v, nil
+}
+
+// place is one digest with what has been found about it so far.
+type place struct {
+	part     policy.Part
+	search   *evidence.Search
+	verifier *verify.Verifier
+}
+
+func (j *judging) place(subject verify.Subject, platform string) *place {
+	want := evidence.Want{Signatures: j.plan.Signatures, PredicateTypes: j.plan.PredicateTypes}
+	return &place{
+		part:     policy.Part{Subject: subject, Platform: platform},
+		search:   evidence.New(j.target.Source, j.target.Reference.At(subject.Digest), subject.Digest, want),
+		verifier: j.verifier,
+	}
+}
+
+func (p *place) lookAtReferrers(ctx context.Context) { p.add(p.search.Referrers(ctx)) }
+func (p *place) lookAtTags(ctx context.Context)      { p.add(p.search.Tags(ctx)) }
+
+// add checks what was found and keeps the outcome.
+func (p *place) add(found evidence.Found) {
+	f := &p.part.Findings
+	f.Rejected = append(f.Rejected, found.Rejected...)
+	f.Missing = append(f.Missing, missing(found.Missing)...)
+	for _, e := range found.Evidence {
+		fact, rejection := check(p.verifier, p.part.Subject, e)
+		if rejection != nil {
+			f.Rejected = append(f.Rejected, rejection)
+			continue
+		}
+		f.Facts = append(f.Facts, fact)
+	}
+}
+
+// check proves one piece. The payload alone says what it is: a piece whose
+// unsigned annotation claims another predicate type is refused.
+func check(v *verify.Verifier, s verify.Subject, e verify.Evidence) (verify.Fact, *verify.Rejection) {
+	fact, err := v.Check(s, e)
+	if err != nil {
+		if rejection, isRejection := err.(*verify.Rejection); isRejection { //nolint:errorlint // Check promises exactly this type
+			return verify.Fact{}, rejection
+		}
+		return verify.Fact{}, &verify.Rejection{Origin: e.Origin, Step: verify.StepParse, Reason: verify.ReasonInternal, Err: err}
+	}
+	claimed := e.Origin.ClaimedType
+	if fact.Statement == nil || claimed == "" || claimed == fact.Statement.PredicateType {
+		return fact, nil
+	}
+	return verify.Fact{}, &verify.Rejection{
+		Origin: e.Origin, Step: verify.StepStatement, Reason: verify.ReasonPredicateType,
+		Found: fact.Statement.PredicateType, Wanted: claimed,
+		Err: fmt.Errorf("its annotation claims %q, the signed statement is %q", claimed, fact.Statement.PredicateType),
+	}
+}

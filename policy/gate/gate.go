@@ -1,0 +1,182 @@
+// Package gate answers "may this image run here?" for every caller: it resolves
+// a reference once, gathers the evidence that the policy's plan wants, checks it,
+// and lets the policy decide.
+//
+//	g := gate.New(p, oci.NewClient(oci.Options{}), gate.Options{})
+//	image := g.Judge(ctx, "registry.example/app:1.2")
+//	if image.Verdict != policy.Allow { … }
+//
+// There is always an answer: an error, a panic or a deadline makes an image
+// Undetermined, with a reason, and never allows it.
+//
+// # How far it looks
+//
+// First at the referrers of the digest (and, under `platforms: all`, of each
+// platform's manifest). Only if the policy does not allow the image with what was
+// proved there, at cosign's tags; see package evidence. Only if it is still
+// denied, at the image itself: whether it exists at all ([policy.ReasonNoImage]),
+// whether BuildKit left unsigned attestations, and whether the evidence stands on
+// the index or on a platform instead, which becomes a warning. What a later look
+// finds never takes away an error of an earlier one.
+//
+// # What could not be looked at
+//
+// A registry that is down, 401 and 403, and an image that does not exist make an
+// image Undetermined, not Deny: nothing was found bad. So does a reference that
+// cannot be read.
+//
+// Nothing is kept between two calls: each call asks the registry anew. Within one
+// call each reference is resolved once and each digest is judged once.
+//
+// Non-goals: caching, printing, credentials.
+package gate
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/hallmark-project/hallmark/policy"
+	"github.com/hallmark-project/hallmark/policy/report"
+	"github.com/hallmark-project/hallmark/verify"
+	"github.com/hallmark-project/hallmark/verify/oci"
+)
+
+// defaultConcurrency is as many images as a client has connections to one host.
+const defaultConcurrency = 16
+
+// Options say how images are judged. The zero value judges what a reference
+// resolves to, 16 images at a time, without a deadline.
+type Options struct {
+	// Platform, such as "linux/arm64", asks for the platform's manifest below an
+	// index instead of the index.
+	Platform string
+	// Concurrency is how many images are judged at a time; zero is 16.
+	Concurrency int
+	// Timeout bounds the judging of one image; zero is no bound but the caller's.
+	Timeout time.Duration
+	// Now is the clock; nil is time.Now.
+	Now func() time.Time
+}
+
+// Gate judges images under one policy. Safe for concurrent use.
+type Gate struct {
+	policy  *policy.Policy
+	source  Source
+	options Options
+
+	mu        sync.Mutex
+	verifiers map[string]*verify.Verifier // by rule
+}
+
+// New returns a gate that finds references in source, which is a registry client
+// or a layout. Nothing is asked of it yet.
+func New(p *policy.Policy, source Source, o Options) *Gate {
+	if o.Concurrency < 1 {
+		o.Concurrency = defaultConcurrency
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return &Gate{policy: p, source: source, options: o, verifiers: make(map[string]*verify.Verifier)}
+}
+
+// Judge judges one image of a registry. The answer is never nil.
+func (g *Gate) Judge(ctx context.Context, ref string) *report.Image {
+	return g.JudgeAll(ctx, ref)[0]
+}
+
+// JudgeAll judges images of a registry in parallel. The answers are in the order
+// of the references; none of them depends on another.
+func (g *Gate) JudgeAll(ctx context.Context, refs ...string) []*report.Image {
+	targets := make([]Target, len(refs))
+	for i, ref := range refs {
+		targets[i] = g.Target(ref)
+	}
+	return g.JudgeTargets(ctx, targets)
+}
+
+// JudgeTargets is [Gate.JudgeAll] for targets from anywhere.
+func (g *Gate) JudgeTargets(ctx context.Context, targets []Target) []*report.Image {
+	c := &call{Gate: g, targets: make(map[targetKey]func() *report.Image), digests: make(map[digestKey]func() outcome)}
+	images := make([]*report.Image, len(targets))
+	slots := make(chan struct{}, g.options.Concurrency)
+	var wait sync.WaitGroup
+	for i, t := range targets {
+		slots <- struct{}{}
+		wait.Add(1)
+		go func() {
+			defer wait.Done()
+			defer func() { <-slots }()
+			images[i] = c.judgeOnce(ctx, t)
+		}()
+	}
+	wait.Wait()
+	return images
+}
+
+// call is one call of the gate: what it has resolved and judged so far. Nothing
+// of it outlives the call.
+type call struct {
+	*Gate
+	mu      sync.Mutex
+	targets map[targetKey]func() *report.Image
+	digests map[digestKey]func() outcome
+}
+
+// targetKey and digestKey are structs, so that no two keys can run together.
+type targetKey struct {
+	source    Source
+	reference oci.Reference
+	name      string
+}
+
+type digestKey struct {
+	source           Source
+	repository, name string
+	digest, index    string
+	tag              string
+	platform         string
+}
+
+// judgeOnce judges a target, or takes the answer that the same target got in
+// this call.
+func (c *call) judgeOnce(ctx context.Context, t Target) (image *report.Image) {
+	defer func() {
+		if fault := recover(); fault != nil {
+			image = internalFault(t, fault)
+		}
+	}()
+	if t.Err != nil {
+		return failed(t, t.Err)
+	}
+	key := targetKey{t.Source, t.Reference, t.Name}
+	c.mu.Lock()
+	judge := c.targets[key]
+	if judge == nil {
+		judge = sync.OnceValue(func() *report.Image {
+			if c.options.Timeout > 0 {
+				limited, cancel := context.WithTimeout(ctx, c.options.Timeout)
+				defer cancel()
+				return c.judge(limited, t)
+			}
+			return c.judge(ctx, t)
+		})
+		c.targets[key] = judge
+	}
+	c.mu.Unlock()
+	answer := *judge()
+	answer.Image = t.Text
+	return &answer
+}
+
+// internalFault is the answer for an image whose judging panicked.
+func internalFault(t Target, fault any) *report.Image {
+	return &report.Image{
+		Image: t.Text, Name: t.Name, Digest: t.Reference.Digest,
+		Decision: policy.Decision{Verdict: policy.Undetermined, Reason: verify.ReasonInternal},
+		Error:    fmt.Sprintf("judging %s: internal fault: %v", t.Text, fault),
+		Hint:     "this is a bug of Hallmark's; nothing was allowed. Please report it.",
+	}
+}
