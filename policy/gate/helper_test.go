@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hallmark-project/hallmark/attest/digest"
 	"github.com/hallmark-project/hallmark/policy"
 	"github.com/hallmark-project/hallmark/policy/gate"
 	"github.com/hallmark-project/hallmark/policy/report"
@@ -154,3 +155,5 @@ func tried(image *report.Image) string {
 	}
 	return strings.Join(all, " ")
 }
+
+func digestOf(raw []byte) string { return digest.FromBytes(raw).String() }
