@@ -11,7 +11,6 @@
 package publish
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"sync"
@@ -71,38 +70,6 @@ func (p *Publisher) lock(name string) func() {
 	p.mu.Unlock()
 	l.Lock()
 	return l.Unlock
-}
-
-// Subjects returns the descriptors to sign for one reference: the image itself,
-// and with recursive every manifest below an index. The tag is resolved once.
-func (p *Publisher) Subjects(ctx context.Context, ref oci.Reference, recursive bool) ([]oci.Descriptor, error) {
-	top, err := p.client.Resolve(ctx, ref)
-	if err != nil {
-		return nil, err
-	}
-	if top.MediaType == "" {
-		if top, err = p.client.Exists(ctx, ref, top.Digest); err != nil {
-			return nil, err
-		}
-	}
-	subjects := []oci.Descriptor{{MediaType: top.MediaType, Digest: top.Digest, Size: top.Size}}
-	if !recursive || top.MediaType != oci.TypeIndex && top.MediaType != oci.TypeDockerIndex {
-		return subjects, nil
-	}
-	index, err := p.client.Manifest(ctx, ref, top)
-	if err != nil {
-		return nil, err
-	}
-	seen := map[digest.Digest]bool{top.Digest: true}
-	for _, child := range index.Manifests {
-		// BuildKit's attestations are no platform; they carry no signature themselves.
-		if seen[child.Digest] || child.Annotations["vnd.docker.reference.type"] == "attestation-manifest" {
-			continue
-		}
-		seen[child.Digest] = true
-		subjects = append(subjects, oci.Descriptor{MediaType: child.MediaType, Digest: child.Digest, Size: child.Size, Platform: child.Platform})
-	}
-	return subjects, nil
 }
 
 // same reports whether found is evidence of the same signer over the same words as

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -26,6 +27,10 @@ const (
 	maxCompared = 20
 	// listAttempts bounds the fight for a list with other writers.
 	listAttempts = 40
+	// leastPause is how long an entry must stay where conditions may be ignored;
+	// it grows with the registry's latency, since another writer may have read
+	// the list a round trip ago.
+	leastPause = 100 * time.Millisecond
 )
 
 // Annotations of a bundle's manifest, as cosign writes them.
@@ -119,12 +124,13 @@ func (p *Publisher) findEqual(ctx context.Context, ref oci.Reference, list []oci
 	}
 	compared := 0
 	for _, d := range slices.Backward(list) {
-		if claimed := d.Annotations[annotationType]; claimed != "" && claimed != e.PredicateType || compared == maxCompared {
+		claimed := d.Annotations[annotationType]
+		if claimed != "" && claimed != e.PredicateType || !maybeBundle(d.ArtifactType) || compared == maxCompared {
 			continue
 		}
 		compared++
 		m, err := p.client.Manifest(ctx, ref, oci.Descriptor{MediaType: d.MediaType, Digest: d.Digest, Size: d.Size})
-		if err != nil || len(m.Layers) != 1 || m.Subject == nil || m.Subject.Digest != e.Subject {
+		if err != nil || len(m.Layers) != 1 || m.Subject == nil || m.Subject.Digest != e.Subject || !strings.HasPrefix(m.Layers[0].MediaType, oci.BundlePrefix) {
 			continue
 		}
 		raw, err := p.client.Blob(ctx, ref, m.Layers[0], verify.MaxEvidenceBytes)
@@ -136,6 +142,16 @@ func (p *Publisher) findEqual(ctx context.Context, ref oci.Reference, list []oci
 		}
 	}
 	return digest.Digest{}, false
+}
+
+// maybeBundle reports whether a referrer listed with this artifact type can hold a
+// bundle. Some registries list the config's type instead, or none.
+func maybeBundle(artifactType string) bool {
+	switch artifactType {
+	case "", oci.TypeEmpty, oci.TypeConfig:
+		return true
+	}
+	return strings.HasPrefix(artifactType, oci.BundlePrefix)
 }
 
 // index is the document under a referrers tag.
@@ -175,10 +191,12 @@ func (p *Publisher) merge(ctx context.Context, ref oci.Reference, tag string, ch
 	defer p.lock(ref.Name() + ":" + tag)()
 	seen, wrote := 0, false
 	for attempt := range listAttempts {
+		asked := time.Now()
 		current, etag, err := p.current(ctx, ref, tag)
 		if err != nil {
 			return notListed(wrote, err)
 		}
+		settle := max(leastPause, 4*time.Since(asked))
 		raw, mediaType, listed, err := change(current)
 		if err != nil {
 			return notListed(wrote, err)
@@ -189,7 +207,7 @@ func (p *Publisher) merge(ctx context.Context, ref oci.Reference, tag string, ch
 			if seen++; seen == 2 || !wrote {
 				return nil
 			}
-			if err := pause(ctx, 100*time.Millisecond); err != nil {
+			if err := pause(ctx, settle); err != nil {
 				return err
 			}
 			continue
@@ -234,7 +252,7 @@ func pause(ctx context.Context, d time.Duration) error {
 	case <-timer.C:
 		return nil
 	case <-ctx.Done():
-		return fmt.Errorf("waiting for other writers: %w", ctx.Err())
+		return fmt.Errorf("waiting to write again: %w", ctx.Err())
 	}
 }
 

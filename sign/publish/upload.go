@@ -7,8 +7,11 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/netip"
 	"net/url"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/hallmark-project/hallmark/attest/digest"
 	"github.com/hallmark-project/hallmark/verify"
@@ -17,8 +20,16 @@ import (
 
 // singlePost is the size up to which a blob is sent with the first request, which
 // saves a second where the registry can (distribution-spec, "Pushing a blob
-// monolithically", single POST).
-const singlePost = 1 << 20
+// monolithically", single POST). A registry that does not look at the body reads at
+// most 256 KiB of it before it cuts the connection (net/http's server).
+const singlePost = 128 << 10
+
+// Retry policy of writes.
+const (
+	sendAttempts = 3
+	busyPause    = 100 * time.Millisecond
+	maxBusyPause = 30 * time.Second // of a Retry-After; longer ones are the user's to wait for
+)
 
 // maxAnswer bounds the answer to a write that is read, for its error text.
 const maxAnswer = 64 << 10
@@ -37,11 +48,10 @@ func (p *Publisher) blob(ctx context.Context, ref oci.Reference, content []byte)
 		first = content
 		path += "?digest=" + url.QueryEscape(d.String())
 	}
-	answer, err := p.client.Do(ctx, ref, http.MethodPost, path, header, bytes.NewReader(first), int64(len(first)))
+	answer, text, err := p.send(ctx, ref, http.MethodPost, path, header, first)
 	if err != nil {
 		return fmt.Errorf("uploading %s: %w", d.Short(), err)
 	}
-	text := readShort(answer)
 	switch answer.StatusCode {
 	case http.StatusCreated:
 		p.remember(ref, d)
@@ -54,11 +64,10 @@ func (p *Publisher) blob(ctx context.Context, ref oci.Reference, content []byte)
 	if err != nil {
 		return fmt.Errorf("uploading %s: %w", d.Short(), err)
 	}
-	answer, err = p.client.Do(ctx, ref, http.MethodPut, target, header, bytes.NewReader(content), int64(len(content)))
-	if err != nil {
+	if answer, text, err = p.send(ctx, ref, http.MethodPut, target, header, content); err != nil {
 		return fmt.Errorf("uploading %s: %w", d.Short(), err)
 	}
-	if text := readShort(answer); answer.StatusCode != http.StatusCreated {
+	if answer.StatusCode != http.StatusCreated {
 		return fmt.Errorf("uploading %s: %w", d.Short(), refusal(answer, text))
 	}
 	p.remember(ref, d)
@@ -76,10 +85,53 @@ func uploadTarget(answer *http.Response, d digest.Digest) (string, error) {
 	if target.Host != asked.Host && target.Scheme != "https" || target.Scheme != asked.Scheme && target.Scheme != "https" {
 		return "", fmt.Errorf("%w: upload to %s://%s", oci.ErrRedirectRefused, target.Scheme, target.Host)
 	}
+	if target.Host != asked.Host && internal(target.Hostname()) && !internal(asked.Hostname()) {
+		return "", fmt.Errorf("%w: upload to the internal address %s", oci.ErrRedirectRefused, target.Hostname())
+	}
 	query := target.Query()
 	query.Set("digest", d.String())
 	target.RawQuery = query.Encode()
 	return target.String(), nil
+}
+
+// internal reports whether host is a literal of a loopback, private or link-local
+// address.
+func internal(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	if err != nil {
+		return host == "localhost"
+	}
+	ip = ip.Unmap()
+	return ip.IsLoopback() || ip.IsPrivate() || ip.IsLinkLocalUnicast() || ip.IsUnspecified()
+}
+
+// send sends one write and reads its short answer. A registry that is busy for a
+// moment is asked again: each write here may be repeated, as it names its content
+// by digest or is merged anew.
+func (p *Publisher) send(ctx context.Context, ref oci.Reference, method, path string, header http.Header, body []byte) (*http.Response, string, error) {
+	for attempt := 1; ; attempt++ {
+		answer, err := p.client.Do(ctx, ref, method, path, header, bytes.NewReader(body), int64(len(body)))
+		if err != nil {
+			return nil, "", err
+		}
+		text := readShort(answer)
+		wait := busyPause << (2 * (attempt - 1))
+		switch answer.StatusCode {
+		case http.StatusTooManyRequests:
+			if seconds, err := strconv.Atoi(answer.Header.Get("Retry-After")); err == nil && seconds > 0 {
+				wait = time.Duration(min(seconds, int(maxBusyPause/time.Second)+1)) * time.Second
+			}
+		case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		default:
+			return answer, text, nil
+		}
+		if attempt == sendAttempts || wait > maxBusyPause {
+			return answer, text, nil
+		}
+		if err := pause(ctx, wait); err != nil {
+			return nil, "", err
+		}
+	}
 }
 
 // manifest puts a manifest under a digest or tag. The condition is sent as it is.
@@ -88,11 +140,10 @@ func (p *Publisher) manifest(ctx context.Context, ref oci.Reference, name, media
 	for key, values := range condition {
 		header[key] = values
 	}
-	answer, err := p.client.Do(ctx, ref, http.MethodPut, "manifests/"+name, header, bytes.NewReader(raw), int64(len(raw)))
+	answer, text, err := p.send(ctx, ref, http.MethodPut, "manifests/"+name, header, raw)
 	if err != nil {
 		return nil, fmt.Errorf("writing manifest %s: %w", name, err)
 	}
-	text := readShort(answer)
 	switch answer.StatusCode {
 	case http.StatusCreated, http.StatusOK, http.StatusAccepted:
 		return answer, nil

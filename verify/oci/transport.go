@@ -79,7 +79,11 @@ type retrier struct{ inner http.RoundTripper }
 
 func (r *retrier) RoundTrip(request *http.Request) (*http.Response, error) {
 	if request.Method != http.MethodGet && request.Method != http.MethodHead {
-		return r.inner.RoundTrip(request)
+		fresh, err := freshBody(request)
+		if err != nil {
+			return nil, err
+		}
+		return r.inner.RoundTrip(fresh)
 	}
 	backoff := firstBackoff
 	for attempt := 1; ; attempt++ {
@@ -116,6 +120,21 @@ func (r *retrier) RoundTrip(request *http.Request) (*http.Response, error) {
 		}
 		backoff *= 4
 	}
+}
+
+// freshBody returns the request with its body from the start: the layer above sends
+// a write again, after a new token, whose body has been read already.
+func freshBody(request *http.Request) (*http.Request, error) {
+	if request.GetBody == nil {
+		return request, nil
+	}
+	body, err := request.GetBody()
+	if err != nil {
+		return nil, fmt.Errorf("sending the body again: %w", err)
+	}
+	fresh := request.Clone(request.Context())
+	fresh.Body = body
+	return fresh, nil
 }
 
 // brokenConnection reports whether a connection ended before an answer came.
