@@ -24,8 +24,9 @@ const (
 	maxCondition = 4096
 	// maxConditionCost bounds the work of one evaluation, in CEL's own units: about
 	// one for each step and for ten bytes compared. A search through an SBOM of ten
-	// thousand packages needs about a tenth of it; all of it takes under a second.
-	maxConditionCost = 1_000_000
+	// thousand packages needs half of it. It is not larger because cel-go's own
+	// bookkeeping grows with its square: this much takes about a second.
+	maxConditionCost = 200_000
 	// maxConditionRegexp bounds a compiled regular expression, in RE2 instructions.
 	maxConditionRegexp = 2000
 	// maxConditionStatement bounds the predicate that conditions are evaluated on;
