@@ -33,9 +33,12 @@ func newRootCommand(a *app) *cobra.Command {
 func commands(a *app) []*cobra.Command {
 	return []*cobra.Command{
 		newKeyCommand(a),
+		newSBOMCommand(a),
 		newSignCommand(a),
 		newAttestCommand(a),
 		newSignBlobCommand(a),
+		newVerifyCommand(a),
+		newInspectCommand(a),
 		newVerifyBlobCommand(a),
 		newVersionCommand(a),
 		newDemoCommand(a),

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"strings"
 
 	"github.com/hallmark-project/hallmark/attest/digest"
 )
@@ -128,14 +129,21 @@ func (l *Layout) readIndex() error {
 func (l *Layout) Close() error { return l.close() }
 
 // Resolve returns the descriptor of a digest, of a tag, or, when the reference
-// has neither, of the layout's only image. More than one is an error.
-func (l *Layout) Resolve(_ context.Context, r Reference) (Descriptor, error) {
+// has neither, of the layout's only image: evidence about an image is none. More
+// than one is an error.
+func (l *Layout) Resolve(ctx context.Context, r Reference) (Descriptor, error) {
 	var found []Descriptor
 	for _, d := range l.index.Manifests {
 		switch {
-		case !r.Digest.IsZero() && d.Digest == r.Digest,
-			r.Digest.IsZero() && r.Tag != "" && d.Annotations[refName] == r.Tag,
-			r.Digest.IsZero() && r.Tag == "" && d.ArtifactType == "" && d.Annotations["vnd.docker.reference.type"] == "":
+		case !r.Digest.IsZero():
+			if d.Digest == r.Digest {
+				return d, nil
+			}
+		case r.Tag != "":
+			if d.Annotations[refName] == r.Tag {
+				found = append(found, d)
+			}
+		case l.isImage(ctx, r, d):
 			found = append(found, d)
 		}
 	}
@@ -148,6 +156,18 @@ func (l *Layout) Resolve(_ context.Context, r Reference) (Descriptor, error) {
 		return Descriptor{Digest: r.Digest, Size: -1}, nil
 	}
 	return Descriptor{}, fmt.Errorf("resolving in the layout: %w", ErrNotFound)
+}
+
+// isImage reports whether an entry is an image, and not evidence about one.
+func (l *Layout) isImage(ctx context.Context, r Reference, d Descriptor) bool {
+	if strings.HasPrefix(d.Annotations[refName], "sha256-") {
+		return false
+	}
+	if len(l.index.Manifests) == 1 {
+		return true
+	}
+	m, err := l.Manifest(ctx, r, d)
+	return err == nil && m.Subject == nil
 }
 
 // Exists returns the type of a manifest that the layout holds.
@@ -196,6 +216,18 @@ func (l *Layout) Blob(_ context.Context, _ Reference, d Descriptor, limit int64)
 		return nil, fmt.Errorf("reading blob %s: %w", d.Digest.Short(), err)
 	}
 	return raw, nil
+}
+
+// OpenBlob streams a blob, as [Client.OpenBlob] does.
+func (l *Layout) OpenBlob(_ context.Context, _ Reference, d Descriptor, limit int64) (io.ReadCloser, error) {
+	if d.Size > limit {
+		return nil, fmt.Errorf("reading blob %s of %d bytes: %w (%d)", d.Digest.Short(), d.Size, ErrLimit, limit)
+	}
+	body, err := l.open("blobs/" + d.Digest.Algorithm() + "/" + d.Digest.Hex())
+	if err != nil {
+		return nil, fmt.Errorf("reading blob %s: %w", d.Digest.Short(), err)
+	}
+	return newVerified(body, d, limit, nil), nil
 }
 
 // Referrers lists the manifests of the layout that name d as their subject,
