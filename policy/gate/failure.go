@@ -62,7 +62,7 @@ func failed(t Target, err error) *report.Image {
 func hintFor(reason verify.Reason) string {
 	switch reason {
 	case policy.ReasonNoImage:
-		return "check the name and the tag; the registry says that there is no such image"
+		return "check the name, the tag or the path; there is no such image"
 	case policy.ReasonUnauthorized:
 		return "log in to the registry, for example with `docker login`, or ask for read access"
 	case policy.ReasonUnreachable:

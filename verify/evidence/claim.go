@@ -2,13 +2,14 @@ package evidence
 
 import (
 	"crypto/x509"
-	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
 	"strings"
 
 	"github.com/hallmark-project/hallmark/attest"
+	"github.com/hallmark-project/hallmark/attest/bundle"
+	"github.com/hallmark-project/hallmark/attest/digest"
 	"github.com/hallmark-project/hallmark/verify"
 )
 
@@ -51,58 +52,36 @@ func ReadClaim(e verify.Evidence) Claim {
 	return c
 }
 
-// wireBundle holds the fields of a Sigstore bundle that claims are read from
-// (protobuf-specs, sigstore_bundle.proto).
-type wireBundle struct {
-	MediaType            string `json:"mediaType"`
-	VerificationMaterial struct {
-		PublicKey struct {
-			Hint string `json:"hint"`
-		} `json:"publicKey"`
-		Certificate struct {
-			RawBytes []byte `json:"rawBytes"`
-		} `json:"certificate"`
-		Chain struct {
-			Certificates []struct {
-				RawBytes []byte `json:"rawBytes"`
-			} `json:"certificates"`
-		} `json:"x509CertificateChain"`
-	} `json:"verificationMaterial"`
-	Envelope struct {
-		PayloadType string `json:"payloadType"`
-		Payload     string `json:"payload"`
-	} `json:"dsseEnvelope"`
-	Message *struct {
-		Digest struct {
-			Algorithm string `json:"algorithm"`
-			Digest    []byte `json:"digest"`
-		} `json:"messageDigest"`
-	} `json:"messageSignature"`
+func (c *Claim) readBundle(raw []byte) error {
+	outline, err := bundle.ParseOutline(raw)
+	if err != nil {
+		return err
+	}
+	if outline.KeyHint != "" {
+		c.Signer = "key " + outline.KeyHint
+	}
+	if certificate := outline.Certificate; certificate != nil {
+		c.Signer = "certificate of " + strings.Join(certificate.Identities, ", ")
+		if certificate.Issuer != "" {
+			c.Signer += " (" + certificate.Issuer + ")"
+		}
+	}
+	c.Type = outline.PredicateType
+	c.name(outline.Subjects...)
+	if !outline.MessageDigest.IsZero() {
+		c.name(outline.MessageDigest)
+	}
+	return outline.StatementFault
 }
 
-func (c *Claim) readBundle(raw []byte) error {
-	var wire wireBundle
-	if err := json.Unmarshal(raw, &wire); err != nil {
-		return fmt.Errorf("reading the bundle: %w", err)
+// name notes the digests that the payload is about.
+func (c *Claim) name(subjects ...digest.Digest) {
+	for _, d := range subjects {
+		if len(c.Subjects) == maxClaimedSubjects {
+			return
+		}
+		c.Subjects = append(c.Subjects, d.String())
 	}
-	material := wire.VerificationMaterial
-	if material.PublicKey.Hint != "" {
-		c.Signer = "key " + material.PublicKey.Hint
-	}
-	c.readDER(material.Certificate.RawBytes)
-	if len(material.Chain.Certificates) > 0 {
-		c.readDER(material.Chain.Certificates[0].RawBytes)
-	}
-	if wire.Message != nil {
-		algorithm := strings.ToLower(strings.ReplaceAll(wire.Message.Digest.Algorithm, "SHA2_", "sha"))
-		c.Subjects = []string{fmt.Sprintf("%s:%x", algorithm, wire.Message.Digest.Digest)}
-		return nil
-	}
-	payload, err := base64.StdEncoding.DecodeString(wire.Envelope.Payload)
-	if err != nil {
-		return fmt.Errorf("reading the bundle's payload: %w", err)
-	}
-	return c.readStatement(payload)
 }
 
 func (c *Claim) readEnvelope(raw []byte) error {
@@ -122,12 +101,7 @@ func (c *Claim) readStatement(payload []byte) error {
 		return err
 	}
 	c.Type = statement.PredicateType
-	for _, d := range statement.Digests() {
-		if len(c.Subjects) == maxClaimedSubjects {
-			break
-		}
-		c.Subjects = append(c.Subjects, d.String())
-	}
+	c.name(statement.Digests()...)
 	return nil
 }
 
@@ -142,29 +116,23 @@ func (c *Claim) readSimpleSigning(raw []byte) error {
 
 // readCertificate reads the names of a PEM certificate.
 func (c *Claim) readCertificate(text []byte) {
-	if block, _ := pem.Decode(text); block != nil {
-		c.readDER(block.Bytes)
-	}
-}
-
-func (c *Claim) readDER(der []byte) {
-	if len(der) == 0 {
+	block, _ := pem.Decode(text)
+	if block == nil {
 		return
 	}
-	certificate, err := x509.ParseCertificate(der)
+	certificate, err := x509.ParseCertificate(block.Bytes)
 	if err != nil {
 		c.Signer = "an unreadable certificate"
 		return
 	}
 	var names []string
 	for _, uri := range certificate.URIs {
-		names = append(names, uri.String())
+		names = append(names, "uri:"+uri.String())
 	}
-	names = append(append(names, certificate.EmailAddresses...), certificate.DNSNames...)
+	for _, address := range certificate.EmailAddresses {
+		names = append(names, "email:"+address)
+	}
 	c.Signer = "certificate of " + strings.Join(names, ", ")
-	if len(names) == 0 {
-		c.Signer = "certificate without a name"
-	}
 }
 
 // FromFile takes a file's content as evidence: a Sigstore bundle, or a bare DSSE

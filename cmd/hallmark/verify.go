@@ -1,0 +1,215 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/hallmark-project/hallmark/policy"
+	"github.com/hallmark-project/hallmark/policy/gate"
+	"github.com/hallmark-project/hallmark/policy/report"
+	"github.com/hallmark-project/hallmark/verify/oci"
+)
+
+type verifyFlags struct {
+	registryFlags
+	policy      string
+	keys        []string
+	printPolicy bool
+	platform    string
+	as          string
+	output      string
+	concurrency int
+	timeout     time.Duration
+}
+
+var platformText = regexp.MustCompile(`^[a-z0-9]+/[a-z0-9_]+(/[a-z0-9.]+)?$`)
+
+func newVerifyCommand(a *app) *cobra.Command {
+	f := &verifyFlags{}
+	cmd := &cobra.Command{
+		Use:   "verify IMAGE…",
+		Short: "Decide whether images may run, under a policy or by a key",
+		Long: `Resolves each image once, finds its evidence, checks it, and lets the policy decide.
+Reads Sigstore bundles and cosign's older tags, wherever they lie. An image is a
+reference, oci-dir:PATH or oci-archive:PATH; behind a path, :TAG or @DIGEST picks
+one of several images.
+
+--key is a policy of one rule: one signature by any of the keys. An attestation is
+not a signature.
+
+Exit codes: 0 all allowed; 1 at least one denied; 2 none denied, but at least one
+could not be checked; 64 wrong usage.`,
+		Example: `  hallmark verify registry.example/app:1.2 --policy policy.yaml
+  hallmark verify registry.example/app@sha256:… --key release.pub
+  hallmark verify --policy policy.yaml --output json app:1 app:2 oci-dir:build/image
+  hallmark verify --key release.pub --print-policy        # the policy that --key stands for`,
+		Args: cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error { return a.verify(cmd.Context(), f, args) },
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&f.policy, "policy", "", "the trust policy")
+	flags.StringArrayVar(&f.keys, "key", nil, "a public key; given several times, any of them will do")
+	flags.BoolVar(&f.printPolicy, "print-policy", false, "print the policy in full: to standard output without an image, else to standard error")
+	flags.StringVar(&f.platform, "platform", "", "judge this platform's manifest below an index, such as linux/arm64")
+	flags.StringVar(&f.as, "as", "", "the image name that the policy's rules see, for oci-dir: and oci-archive:")
+	flags.StringVar(&f.output, "output", "text", "text or json")
+	flags.IntVar(&f.concurrency, "concurrency", 16, "how many images are judged at a time")
+	flags.DurationVar(&f.timeout, "timeout", 2*time.Minute, "how long the judging of one image may take")
+	f.registryFlags.add(flags)
+	return cmd
+}
+
+func (f *verifyFlags) check(images []string) error {
+	switch {
+	case f.output != "text" && f.output != "json":
+		return usageError("--output is text or json, not %q", f.output)
+	case f.policy != "" && len(f.keys) > 0:
+		return hint(usageError("--policy and --key contradict each other"), "name the key in the policy, or give --key alone")
+	case f.policy == "" && len(f.keys) == 0:
+		return hint(usageError("nothing says what is wanted of the images"), "give --policy FILE, or --key FILE")
+	case len(images) == 0 && !f.printPolicy:
+		return hint(usageError("no image was named"), "hallmark verify IMAGE… --policy FILE")
+	case f.concurrency < 1:
+		return usageError("--concurrency is at least 1, not %d", f.concurrency)
+	case f.timeout <= 0:
+		return usageError("--timeout is a time such as 30s, not %s", f.timeout)
+	case f.platform != "" && !platformText.MatchString(f.platform):
+		return hint(usageError("%q is no platform", f.platform), "a platform is OS/ARCHITECTURE, such as linux/arm64, or linux/arm/v7")
+	}
+	if f.as != "" {
+		if _, err := policy.CanonicalName(f.as); err != nil {
+			return hint(usageError("--as: %s", err), "give a name without tag and digest, such as registry.example/app")
+		}
+		for _, image := range images {
+			if _, _, local := cutLocal(image); !local {
+				return hint(usageError("--as is for oci-dir: and oci-archive: only; %s has a name", image), "leave --as away")
+			}
+		}
+	}
+	return nil
+}
+
+func (f *verifyFlags) load() (*policy.Policy, error) {
+	if f.policy != "" {
+		return loadPolicy(f.policy)
+	}
+	return keyPolicy(f.keys)
+}
+
+func (a *app) verify(ctx context.Context, f *verifyFlags, images []string) error {
+	if err := f.check(images); err != nil {
+		return err
+	}
+	p, err := f.load()
+	if err != nil {
+		return err
+	}
+	if f.printPolicy {
+		out := a.stderr
+		if len(images) == 0 {
+			out = a.stdout
+		}
+		if _, err := out.Write(p.YAML()); err != nil || len(images) == 0 {
+			return err
+		}
+	}
+	client, err := f.registryFlags.client(false)
+	if err != nil {
+		return undetermined(err)
+	}
+	at := time.Now()
+	g := gate.New(p, client, gate.Options{
+		Platform: f.platform, Concurrency: f.concurrency, Timeout: f.timeout, Now: func() time.Time { return at },
+	})
+	targets, done := f.targets(g, images)
+	defer done()
+	r := report.New(p, at, g.JudgeTargets(ctx, targets)...)
+	if f.allowHTTP {
+		r.Insecure = append(r.Insecure, "--insecure-allow-http")
+	}
+	if err := a.printReport(r, f.output); err != nil {
+		return undetermined(err)
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	switch r.Verdict {
+	case policy.Allow:
+		return nil
+	case policy.Deny:
+		return exitError{exitDeny}
+	}
+	return exitError{exitUndetermined}
+}
+
+// printReport writes the report to standard output.
+func (a *app) printReport(r *report.Report, output string) error {
+	if output == "json" {
+		return r.WriteJSON(a.stdout)
+	}
+	return r.WriteText(a.stdout, report.Style{Colour: a.colour()})
+}
+
+// colour reports whether a person sees standard output and wants colours
+// (no-color.org).
+func (a *app) colour() bool {
+	return terminal(a.stdout) && a.getenv("NO_COLOR") == "" && a.getenv("TERM") != "dumb"
+}
+
+// targets reads what the images are. Layouts stay open until done is called.
+func (f *verifyFlags) targets(g *gate.Gate, images []string) (targets []gate.Target, done func()) {
+	var open []*oci.Layout
+	for _, image := range images {
+		kind, rest, local := cutLocal(image)
+		if !local {
+			targets = append(targets, g.Target(image))
+			continue
+		}
+		layout, pick, err := openLocal(kind, rest)
+		if err != nil {
+			targets = append(targets, gate.Target{Text: image, Err: err})
+			continue
+		}
+		open = append(open, layout)
+		targets = append(targets, gate.LayoutTarget(image, layout, f.as, pick))
+	}
+	return targets, func() {
+		for _, layout := range open {
+			layout.Close()
+		}
+	}
+}
+
+// cutLocal recognises "oci-dir:PATH" and "oci-archive:PATH".
+func cutLocal(image string) (kind, rest string, local bool) {
+	kind, rest, found := strings.Cut(image, ":")
+	return kind, rest, found && (kind == "oci-dir" || kind == "oci-archive")
+}
+
+// openLocal opens a layout: PATH, PATH:TAG or PATH@DIGEST. pick is the tag or
+// digest. A path that exists as it stands has neither.
+func openLocal(kind, text string) (layout *oci.Layout, pick string, err error) {
+	path := text
+	if _, missing := os.Stat(text); missing != nil {
+		if before, digest, found := strings.Cut(text, "@"); found {
+			path, pick = before, digest
+		} else if colon := strings.LastIndex(text, ":"); colon > strings.LastIndex(text, "/") {
+			path, pick = text[:colon], text[colon+1:]
+		}
+	}
+	if kind == "oci-dir" {
+		layout, err = oci.OpenLayout(path)
+	} else {
+		layout, err = oci.OpenArchive(path)
+	}
+	if err != nil {
+		return nil, "", fmt.Errorf("%s: %w", kind, err)
+	}
+	return layout, pick, nil
+}
