@@ -47,7 +47,7 @@ type signerEntry struct {
 
 // keyEntry is one public key: a file or the key itself, not both.
 type keyEntry struct {
-	node `later:"notBefore,notAfter,compromisedSince,kms"`
+	node `later:"notBefore,notAfter,compromisedSince"`
 	// File is the path of a PEM public key, relative to the policy's folder.
 	File text `policy:"file" example:"keys/ops-2026.pub"`
 	// PEM is the PEM public key itself.
@@ -71,7 +71,7 @@ type ruleEntry struct {
 
 // requireEntry holds the demands of a rule.
 type requireEntry struct {
-	node `later:"vulnerabilities,sameRun,join,summary,maxAge"`
+	node `later:"vulnerabilities,sameRun,summary"`
 	// Signatures demands signatures on the digest. An attestation is no signature.
 	Signatures *signaturesEntry `policy:"signatures"`
 	// Provenance demands SLSA provenance, v0.2 or v1.
@@ -84,7 +84,7 @@ type requireEntry struct {
 
 // signaturesEntry demands signatures.
 type signaturesEntry struct {
-	node `later:"annotations,maxAge"`
+	node
 	// From names the signers that count.
 	From []text `policy:"from,required" example:"release"`
 	// AtLeast is how many different signers must have signed. It counts signers,
@@ -94,7 +94,7 @@ type signaturesEntry struct {
 
 // provenanceEntry demands one provenance statement that meets every field.
 type provenanceEntry struct {
-	node `later:"which,maxAge,parameters,buildType,commit,workflow"`
+	node `later:"which,maxAge,parameters"`
 	// From names the signers whose provenance counts.
 	From []text `policy:"from,required" example:"release"`
 	// Builder lists the accepted builder IDs, compared letter by letter. Without it

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -51,21 +52,23 @@ func (c *compiler) sbom(e *sbomEntry) demand {
 	}
 }
 
-// holds judges one SBOM. One without packages says nothing about the image, so
-// that it cannot say that a denied package is absent.
+// holds judges one SBOM. One that lists nothing but the image itself says
+// nothing, so that it cannot say that a denied package is absent.
 func (s *sbomCondition) holds(st *attest.Statement) (verify.Reason, string) {
-	packages, err := readPackages(st)
+	bom, err := predicate.ReadSBOM(st.PredicateType, st.Predicate)
 	switch {
+	case errors.Is(err, attest.ErrLimit):
+		return verify.ReasonLimitExceeded, err.Error()
 	case err != nil:
 		return verify.ReasonStatementMalformed, err.Error()
-	case len(packages) == 0:
+	case bom.Hollow():
 		return ReasonSBOMHollow, "the SBOM lists no package"
 	}
 	var found []string
 	for _, d := range s.denied {
-		for _, p := range packages {
-			if d.denies(p) {
-				found = append(found, fmt.Sprintf("%s, denied by %q", p, shorten(d.text)))
+		for _, p := range bom.Packages {
+			if one := (listed{p.PURL, p.Name, p.Version}); d.denies(one) {
+				found = append(found, fmt.Sprintf("%s, denied by %q", one, shorten(d.text)))
 			}
 		}
 	}
@@ -79,5 +82,5 @@ func (s *sbomCondition) holds(st *attest.Statement) (verify.Reason, string) {
 		}
 		return ReasonPolicyDeny, "it contains " + strings.Join(found, "; ") + more
 	}
-	return "", plural(len(packages), "package")
+	return "", plural(len(bom.Packages), "package")
 }
