@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -34,6 +35,12 @@ vuln, openvex, link, test-result, vsa, custom. A file that is another kind of do
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if kind == "" || file == "" {
 				return hint(usageError("attest needs --type and --predicate"), "hallmark attest --help shows examples")
+			}
+			if err := f.check(); err != nil {
+				return err
+			}
+			if err := oneStdin("the predicate", file, f.passwordFile); err != nil {
+				return err
 			}
 			raw, err := a.readPredicate(file)
 			if err != nil {
@@ -107,6 +114,9 @@ func (a *app) readPredicate(name string) ([]byte, error) {
 	}
 	if err := attest.CheckJSON(raw); err != nil {
 		return nil, hint(fmt.Errorf("reading the predicate %s: %w", name, err), "a predicate is one JSON object; is it YAML, or cut short?")
+	}
+	if bytes.TrimLeft(raw, " \t\r\n")[0] != '{' {
+		return nil, hint(fmt.Errorf("reading the predicate %s: it is JSON and no object", name), "a predicate is one JSON object")
 	}
 	return raw, nil
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -41,7 +42,7 @@ func (f *signFlags) add(cmd *cobra.Command) {
 	flags.StringVar(&f.key, "key", "", "sign with the private key in this file")
 	flags.StringVar(&f.passwordFile, "password-file", "", "read the key's password from a file, - for standard input")
 	flags.StringVar(&f.format, "format", formatBundle, "bundle (an OCI referrer) or legacy (cosign's tags)")
-	flags.BoolVar(&f.recursive, "recursive", false, "of an index, also every platform below it")
+	flags.BoolVarP(&f.recursive, "recursive", "r", false, "of an index, also every platform below it")
 	flags.StringVar(&f.output, "output", "text", "text or json")
 	f.registryFlags.add(flags)
 }
@@ -59,8 +60,12 @@ func (f *signFlags) check() error {
 	return nil
 }
 
+// attachmentSchema names the form of one line of JSON.
+const attachmentSchema = "hallmark.dev/attachment/v1"
+
 // attachment is one line of the result, as JSON prints it.
 type attachment struct {
+	Schema   string `json:"schema"`
 	Image    string `json:"image"`
 	Subject  string `json:"subject"`
 	Platform string `json:"platform,omitempty"`
@@ -139,7 +144,7 @@ func (s *attacher) attachTo(ctx context.Context, ref oci.Reference, subjects []o
 				return err
 			}
 			lines[i] = attachment{
-				Image: ref.Name(), Subject: subject.Digest.String(), Platform: subject.Platform.String(), Type: evidence.PredicateType,
+				Schema: attachmentSchema, Image: ref.Name(), Subject: subject.Digest.String(), Platform: subject.Platform.String(), Type: evidence.PredicateType,
 				Manifest: result.Manifest.String(), Place: result.Place, KeyID: evidence.Signer, Existing: result.Existing,
 			}
 			if evidence.PredicateType == verify.SignaturePredicateType {
@@ -148,10 +153,13 @@ func (s *attacher) attachTo(ctx context.Context, ref oci.Reference, subjects []o
 			return nil
 		})
 	}
-	if err := group.Wait(); err != nil {
-		return writeError(ref.String(), err)
+	failed := group.Wait()
+	// What was attached before another one failed is attached, and is said.
+	lines = slices.DeleteFunc(lines, func(line attachment) bool { return line.Schema == "" })
+	if err := s.print(ref, lines); err != nil {
+		return err
 	}
-	return s.print(ref, lines)
+	return writeError(ref.String(), failed)
 }
 
 func makeLines(n int) []attachment { return make([]attachment, n) }
@@ -186,9 +194,11 @@ func (s *attacher) print(ref oci.Reference, lines []attachment) error {
 	return nil
 }
 
-// writeError gives an error of writing its hint.
+// writeError gives an error of writing its hint; nil stays nil.
 func writeError(image string, err error) error {
 	switch {
+	case err == nil:
+		return nil
 	case errors.Is(err, publish.ErrNotListed):
 		return hint(err, "run the same command again: what is there already is kept")
 	case errors.Is(err, publish.ErrNotStored) && errors.Is(err, oci.ErrUnauthorized):

@@ -21,6 +21,9 @@ read once. - is standard input; without --bundle the bundle goes to standard out
 		Example: `  hallmark sign-blob --key hallmark.key --bundle app.sigstore.json app.tar.gz`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := oneStdin("the content", args[0], passwordFile); err != nil {
+				return err
+			}
 			signer, err := a.loadSigner(cmd.Context(), key, passwordFile)
 			if err != nil {
 				return err
@@ -38,8 +41,7 @@ read once. - is standard input; without --bundle the bundle goes to standard out
 				_, err := fmt.Fprintf(a.stdout, "%s\n", evidence.Raw)
 				return err
 			}
-			// A bundle is made anew at will: only a private key needs --force to go.
-			if err := keys.WriteFile(bundle, append(evidence.Raw, '\n'), 0o644, true); err != nil {
+			if err := writeBundle(bundle, append(evidence.Raw, '\n')); err != nil {
 				return err
 			}
 			fmt.Fprintf(a.stdout, "signed %s (%s) with %s\nbundle %s\n", args[0], evidence.Subject, evidence.Signer, bundle)
@@ -51,6 +53,36 @@ read once. - is standard input; without --bundle the bundle goes to standard out
 	flags.StringVar(&passwordFile, "password-file", "", "read the key's password from a file")
 	flags.StringVar(&bundle, "bundle", "", "write the bundle to this file")
 	return cmd
+}
+
+// writeBundle writes a bundle completely or not at all. An older file is replaced:
+// a bundle is made anew at will. A pipe or device, such as /dev/stdout, is written to
+// and stays what it is.
+func writeBundle(name string, content []byte) error {
+	if info, err := os.Stat(name); err != nil || info.Mode().IsRegular() {
+		return keys.WriteFile(name, content, 0o644, true)
+	}
+	file, err := os.OpenFile(name, os.O_WRONLY, 0)
+	if err != nil {
+		return fmt.Errorf("writing the bundle: %w", err)
+	}
+	if _, err := file.Write(content); err != nil {
+		file.Close()
+		return fmt.Errorf("writing the bundle: %w", err)
+	}
+	if err := file.Close(); err != nil {
+		return fmt.Errorf("writing the bundle: %w", err)
+	}
+	return nil
+}
+
+// oneStdin refuses to read two things from standard input: the second would find it
+// empty, and sign that.
+func oneStdin(what, name, passwordFile string) error {
+	if name == "-" && passwordFile == "-" {
+		return hint(usageError("%s and the password cannot both come from standard input", what), "name a file for one of them, or set HALLMARK_PASSWORD")
+	}
+	return nil
 }
 
 // openContent opens a file to read, or standard input for "-".

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"crypto/sha256"
+	"crypto/sha512"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,7 +16,6 @@ import (
 
 	"github.com/hallmark-project/hallmark/attest/bundle"
 	"github.com/hallmark-project/hallmark/attest/digest"
-	"github.com/hallmark-project/hallmark/sign/keys"
 	"github.com/hallmark-project/hallmark/verify"
 	"github.com/hallmark-project/hallmark/verify/trust"
 )
@@ -88,37 +89,39 @@ func (f *verifyBlobFlags) check() error {
 	return nil
 }
 
-// verifier trusts what the flags name.
-func (f *verifyBlobFlags) verifier() (v *verify.Verifier, edwards bool, err error) {
+// verifier trusts what the flags name. What cannot be read is not a refusal.
+func (f *verifyBlobFlags) verifier() (*verify.Verifier, error) {
 	if f.key != "" {
 		key, err := loadPublicKey(f.key)
 		if err != nil {
-			return nil, false, err
+			var coded *codeError
+			if errors.As(err, &coded) {
+				return nil, err
+			}
+			return nil, undetermined(err)
 		}
 		root, err := trust.NewRoot(trust.WithKeys(key))
 		if err != nil {
-			return nil, false, err
+			return nil, err
 		}
-		v, err = verify.New(root, trust.Requirement{}, time.Now)
-		return v, key.Algorithm() == string(keys.Ed25519), err
+		return verify.New(root, trust.Requirement{}, time.Now)
 	}
 	raw, err := readBounded(f.trustedRoot, 8<<20)
 	if err != nil {
-		return nil, false, undetermined(hint(fmt.Errorf("reading the trusted root: %w", err), "--trusted-root names a trusted_root.json"))
+		return nil, undetermined(hint(fmt.Errorf("reading the trusted root: %w", err), "--trusted-root names a trusted_root.json"))
 	}
 	root, err := trust.NewRoot(trust.WithTrustedRoot(raw))
 	if err != nil {
-		return nil, false, undetermined(hint(fmt.Errorf("%s: %w", f.trustedRoot, err), "is it a Sigstore trusted_root.json?"))
+		return nil, undetermined(hint(fmt.Errorf("%s: %w", f.trustedRoot, err), "is it a Sigstore trusted_root.json?"))
 	}
-	v, err = verify.New(root, trust.Keyless(), time.Now)
-	return v, false, err
+	return verify.New(root, trust.Keyless(), time.Now)
 }
 
 func (a *app) verifyBlob(f *verifyBlobFlags, artifact string) error {
 	if err := f.check(); err != nil {
 		return err
 	}
-	verifier, edwards, err := f.verifier()
+	verifier, err := f.verifier()
 	if err != nil {
 		return err
 	}
@@ -127,7 +130,7 @@ func (a *app) verifyBlob(f *verifyBlobFlags, artifact string) error {
 		return undetermined(hint(fmt.Errorf("reading the bundle: %w", err), "check the path after --bundle"))
 	}
 	evidence := verify.Evidence{Format: verify.FormatBundle, Raw: raw, Origin: verify.Origin{Place: "file", Location: f.bundle}}
-	subject, content, err := a.readArtifact(artifact, raw, edwards)
+	subject, content, err := a.readArtifact(artifact, verifier, evidence)
 	if err != nil {
 		return err
 	}
@@ -203,63 +206,82 @@ func joinSteps(steps []verify.Step) string {
 // readArtifact hashes the artifact with the algorithm that the bundle is about, in
 // one pass, or takes a digest at its word. Content is returned only where the
 // signature is over the content itself.
-func (a *app) readArtifact(artifact string, bundleRaw []byte, edwards bool) (digest.Digest, []byte, error) {
+func (a *app) readArtifact(artifact string, verifier *verify.Verifier, evidence verify.Evidence) (digest.Digest, []byte, error) {
+	algorithm, claimed, whole := neededForm(verifier, evidence)
 	if d, err := digest.Parse(artifact); err == nil {
+		if whole {
+			return digest.Digest{}, nil, undetermined(hint(fmt.Errorf("checking %s: the signature is over the content itself", d), "give the file in place of its digest"))
+		}
 		return d, nil, nil
-	} else if algorithm, _, found := strings.Cut(artifact, ":"); found && (algorithm == "sha256" || algorithm == "sha384" || algorithm == "sha512") {
+	} else if before, _, found := strings.Cut(artifact, ":"); found && (before == "sha256" || before == "sha384" || before == "sha512") {
 		return digest.Digest{}, nil, hint(usageError("%s", err), "a digest is the algorithm and its full lower-case hexadecimal value")
 	}
-	algorithm, whole := neededHash(bundleRaw, edwards)
 	file, err := a.openContent(artifact)
 	if err != nil {
 		return digest.Digest{}, nil, err
 	}
 	defer file.Close()
 	h := newHash(algorithm)
-	if whole {
-		content, err := io.ReadAll(io.LimitReader(file, maxContentInMemory+1))
-		if err != nil {
+	if !whole {
+		if _, err := io.Copy(h, file); err != nil {
 			return digest.Digest{}, nil, undetermined(fmt.Errorf("reading %s: %w", artifact, err))
 		}
-		if len(content) > maxContentInMemory {
-			return digest.Digest{}, nil, undetermined(hint(fmt.Errorf("reading %s: an Ed25519 signature over content of more than %d MB", artifact, maxContentInMemory>>20), "sign large files with hallmark sign-blob, which makes Ed25519ph"))
-		}
-		h.Write(content)
-		return digest.FromHash(h), content, nil
+		return digest.FromHash(h), nil, nil
 	}
-	if _, err := io.Copy(h, file); err != nil {
+	content, err := io.ReadAll(io.LimitReader(file, maxContentInMemory+1))
+	if err != nil {
 		return digest.Digest{}, nil, undetermined(fmt.Errorf("reading %s: %w", artifact, err))
 	}
-	return digest.FromHash(h), nil, nil
+	if len(content) > maxContentInMemory {
+		return digest.Digest{}, nil, undetermined(hint(fmt.Errorf("reading %s: an Ed25519 signature over content of more than %d MB", artifact, maxContentInMemory>>20), "sign large files with hallmark sign-blob, which makes Ed25519ph"))
+	}
+	h.Write(content)
+	d := digest.FromHash(h)
+	if !claimed.IsZero() && claimed != d {
+		return d, nil, nil // SB-08: by its digest alone it is refused for its digest
+	}
+	return d, content, nil
 }
 
-// neededHash reads out of the untrusted bundle which digest of the artifact it is
-// about. A lie here leads to a refusal, never to a wrong acceptance. whole tells
-// that the content itself is needed: a message signature of an Ed25519 key over
-// anything but SHA-512 can only be pure Ed25519.
-func neededHash(raw []byte, edwards bool) (algorithm string, whole bool) {
-	outline, err := bundle.ParseOutline(raw)
+// neededForm reads out of the untrusted bundle which digest of the artifact it is
+// about, and whether the content itself is needed: for a message signature whose
+// own digest the trusted keys cannot have signed, as it is pure Ed25519, and for one
+// without a digest. A lie here leads to a refusal, never to a wrong acceptance: what
+// was read is checked again, against what the artifact hashes to.
+func neededForm(verifier *verify.Verifier, evidence verify.Evidence) (algorithm string, claimed digest.Digest, whole bool) {
+	outline, err := bundle.ParseOutline(evidence.Raw)
 	if err != nil {
-		return "sha256", false
+		return "sha256", digest.Digest{}, false
 	}
 	if outline.Kind == bundle.KindMessage {
-		algorithm = outline.MessageDigest.Algorithm()
-		return algorithm, edwards && algorithm != "sha512"
+		if outline.MessageDigest.IsZero() {
+			return "sha256", digest.Digest{}, true
+		}
+		var rejection *verify.Rejection
+		_, err := verifier.Check(verify.Subject{Digest: outline.MessageDigest}, evidence)
+		whole = errors.As(err, &rejection) && rejection.Step == verify.StepSignature && rejection.Reason == verify.ReasonSignatureFormat
+		return outline.MessageDigest.Algorithm(), outline.MessageDigest, whole
 	}
-	for i, d := range outline.Subjects {
-		if i == 0 || d.Algorithm() == "sha256" {
-			algorithm = d.Algorithm()
+	for _, d := range outline.Subjects {
+		if d.Algorithm() == "sha256" {
+			return "sha256", digest.Digest{}, false
 		}
 	}
-	return algorithm, false
+	if len(outline.Subjects) > 0 {
+		return outline.Subjects[0].Algorithm(), digest.Digest{}, false
+	}
+	return "sha256", digest.Digest{}, false
 }
 
+// newHash returns a hash of an algorithm's name, SHA-256 for an unknown one.
 func newHash(algorithm string) hash.Hash {
-	sample := map[string]int{"sha384": 96, "sha512": 128}[algorithm]
-	if sample == 0 {
-		algorithm, sample = "sha256", 64
+	switch algorithm {
+	case "sha384":
+		return sha512.New384()
+	case "sha512":
+		return sha512.New()
 	}
-	return digest.MustParse(algorithm + ":" + strings.Repeat("0", sample)).New()
+	return sha256.New()
 }
 
 // readBounded reads a whole file of at most limit bytes.
