@@ -1,12 +1,17 @@
 package verify
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rsa"
+	"encoding/asn1"
+	"errors"
 	"fmt"
+	"io"
+	"math/big"
 	"time"
 
 	"github.com/sigstore/sigstore-go/pkg/root"
@@ -16,6 +21,9 @@ import (
 
 	"github.com/hallmark-project/hallmark/verify/trust"
 )
+
+// maxSignatureBytes bounds one signature: RSA-8192 has 1024 bytes.
+const maxSignatureBytes = 8 << 10
 
 // candidate is one trusted key with the engines that check its signatures: one
 // for each signature algorithm that the key may have signed with.
@@ -73,7 +81,8 @@ func keyVerifiers(public crypto.PublicKey) ([]signature.Verifier, error) {
 			hashes = []crypto.Hash{crypto.SHA512, crypto.SHA256}
 		}
 		for _, hash := range hashes {
-			if err := add(signature.LoadECDSAVerifier(key, hash)); err != nil {
+			verifier, err := signature.LoadECDSAVerifier(key, hash)
+			if err := add(strictECDSA{verifier}, err); err != nil {
 				return nil, err
 			}
 		}
@@ -94,6 +103,25 @@ func keyVerifiers(public crypto.PublicKey) ([]signature.Verifier, error) {
 		return nil, fmt.Errorf("%w: %T", trust.ErrKeyWeak, public)
 	}
 	return all, nil
+}
+
+// strictECDSA takes signatures as ASN.1 DER alone (RFC 3279 section 2.2.3): the
+// library below it also takes r and s side by side, and then one signature has
+// two spellings.
+type strictECDSA struct{ *signature.ECDSAVerifier }
+
+// VerifySignature implements signature.Verifier.
+func (v strictECDSA) VerifySignature(sig, message io.Reader, options ...signature.VerifyOption) error {
+	raw, err := io.ReadAll(io.LimitReader(sig, maxSignatureBytes))
+	if err != nil {
+		return err
+	}
+	var pair struct{ R, S *big.Int }
+	rest, err := asn1.Unmarshal(raw, &pair)
+	if err != nil || len(rest) > 0 {
+		return errors.New("the signature is not one ASN.1 sequence of two integers")
+	}
+	return v.ECDSAVerifier.VerifySignature(bytes.NewReader(raw), message, options...)
 }
 
 // ordered returns the trusted keys with the one that the evidence names first.

@@ -1,9 +1,12 @@
 package verify_test
 
 import (
+	"crypto/elliptic"
+	"encoding/asn1"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"math/big"
 	"strings"
 	"testing"
 	"time"
@@ -239,6 +242,48 @@ func TestCheckedStepsAreTheOnesClaimed(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestSignatureEncodings: KE-09. Only strict ASN.1 with values in range verifies.
+func TestSignatureEncodings(t *testing.T) {
+	t.Parallel()
+	key := verifytest.NewKey(t, "ecdsa-p256")
+	v := newVerifier(t, key)
+	good := key.LegacySignature(t, image)
+	der := key.Sign(t, good.Raw)
+	var pair struct{ R, S *big.Int }
+	if _, err := asn1.Unmarshal(der, &pair); err != nil {
+		t.Fatal(err)
+	}
+	order := elliptic.P256().Params().N
+	with := func(sig []byte) verify.Evidence {
+		return verify.Evidence{Format: good.Format, Raw: good.Raw, Annotations: map[string]string{verify.LegacySignatureAnnotation: base64.StdEncoding.EncodeToString(sig)}}
+	}
+	if _, err := v.Check(verify.Subject{Digest: image}, with(der)); err != nil {
+		t.Fatalf("the good one: %v", err)
+	}
+	for name, sig := range map[string][]byte{
+		"KE-09 raw r and s":     append(pair.R.FillBytes(make([]byte, 32)), pair.S.FillBytes(make([]byte, 32))...),
+		"KE-09 trailing byte":   append(append([]byte(nil), der...), 0),
+		"KE-09 zeros":           {0x30, 6, 2, 1, 0, 2, 1, 0},
+		"KE-09 negative r":      {0x30, 6, 2, 1, 0xff, 2, 1, 1},
+		"KE-09 r = n":           append(append([]byte{0x30, 38, 2, 33, 0}, order.Bytes()...), 2, 1, 1),
+		"KE-09 indefinite form": {0x30, 0x80, 2, 1, 1, 2, 1, 1, 0, 0},
+	} {
+		wantReason(t, v, image, with(sig), verify.ReasonKeyMismatch)
+		if t.Failed() {
+			t.Fatal(name)
+		}
+	}
+	// SB-30: the other spelling of one signature, (r, n-s), is the same signer.
+	twin, err := asn1.Marshal(struct{ R, S *big.Int }{pair.R, new(big.Int).Sub(order, pair.S)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	fact, err := v.Check(verify.Subject{Digest: image}, with(twin))
+	if err == nil && !fact.Signer.Same(verify.Signer{KeyID: key.Trusted.ID()}) {
+		t.Error("SB-30 the twin of a signature is another signer")
+	}
 }
 
 func jsonText(s string) string {
