@@ -89,8 +89,13 @@ func (p *Policy) Decide(img Image, _ time.Time) Decision {
 		parts = append(parts, img.Platforms...)
 	}
 	for _, d := range r.demands {
-		for _, part := range parts {
+		for i, part := range parts {
 			outcome := d.judge(part)
+			if outcome.Name == "sbom" && i == 0 && len(parts) > 1 && img.Index {
+				// An SBOM lists what is in an image. An index holds nothing but its
+				// platforms, and each of those is asked for one of its own.
+				continue
+			}
 			outcome.Digest, outcome.Platform = part.Subject.Digest, part.Platform
 			decision.Demands = append(decision.Demands, outcome)
 		}

@@ -256,7 +256,7 @@ func openManifest(ctx context.Context, s manifests, ref oci.Reference, d oci.Des
 	var targets []*Target
 	var known []string
 	for _, child := range m.Manifests {
-		if child.MediaType != oci.TypeImage && child.MediaType != oci.TypeDockerImage || child.ArtifactType != "" || child.Annotations["vnd.docker.reference.type"] != "" {
+		if child.MediaType != oci.TypeImage && child.MediaType != oci.TypeDockerImage || !imageConfig(child.ArtifactType) || child.Annotations["vnd.docker.reference.type"] != "" {
 			continue
 		}
 		known = append(known, child.Platform.String())
@@ -277,6 +277,16 @@ func openManifest(ctx context.Context, s manifests, ref oci.Reference, d oci.Des
 		return nil, fmt.Errorf("%w: the index has %s", ErrPlatform, strings.Join(known, ", "))
 	}
 	return targets, nil
+}
+
+// imageConfig reports whether an entry's artifact type is that of a container
+// image: none, or, as some writers have it, its config's media type.
+func imageConfig(artifactType string) bool {
+	switch artifactType {
+	case "", oci.TypeConfig, "application/vnd.docker.container.image.v1+json":
+		return true
+	}
+	return false
 }
 
 func openImage(ctx context.Context, s store, ref oci.Reference, m *oci.Manifest, kind Kind, name string) (*Target, error) {
