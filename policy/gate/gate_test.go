@@ -228,6 +228,12 @@ func TestCouldNotLook(t *testing.T) {
 			t.Errorf("the place that could not be looked at is not reported: %v", image.Unseen)
 		}
 	})
+	t.Run("no such image, all platforms wanted", func(t *testing.T) {
+		t.Parallel()
+		w := newWorld(t)
+		w.Inject(registrytest.Match{Class: registrytest.Manifest}, registrytest.Status(404))
+		want(t, newGate(w.rule("all", wantSignature), gate.Options{}).Judge(t.Context(), w.image.Ref()), policy.Undetermined, policy.ReasonNoImage)
+	})
 	t.Run("tags that do not exist", func(t *testing.T) {
 		t.Parallel()
 		w := newWorld(t)
@@ -320,6 +326,37 @@ func TestOC19IndexAndPlatform(t *testing.T) {
 		w.signLegacy(index.Children[1], w.key)
 		want(t, g.Judge(t.Context(), index.Ref()), policy.Allow, "")
 	})
+	t.Run("OC-22 an empty index within an index", func(t *testing.T) {
+		t.Parallel()
+		w := newWorld(t)
+		empty := w.PutJSON(repository, "", oci.TypeIndex, map[string]any{"schemaVersion": 2, "mediaType": oci.TypeIndex, "manifests": []any{}})
+		outer := w.PutJSON(repository, "outer", oci.TypeIndex, map[string]any{
+			"schemaVersion": 2, "mediaType": oci.TypeIndex, "manifests": []any{w.image.Descriptor, empty.Descriptor},
+		})
+		w.sign(outer, w.key)
+		w.sign(w.image, w.key)
+		image := newGate(w.rule("all", wantSignature), gate.Options{}).Judge(t.Context(), outer.Ref())
+		if image.Verdict == policy.Allow {
+			t.Error("allowed")
+		}
+		full := w.PutJSON(repository, "full", oci.TypeIndex, map[string]any{
+			"schemaVersion": 2, "mediaType": oci.TypeIndex, "manifests": []any{outerOf(w, w.image).Descriptor},
+		})
+		w.sign(full, w.key)
+		want(t, newGate(w.rule("all", wantSignature), gate.Options{}).Judge(t.Context(), full.Ref()), policy.Allow, "")
+	})
+	t.Run("OC-19 two manifests of one platform", func(t *testing.T) {
+		t.Parallel()
+		w := newWorld(t)
+		evil := w.PushImage(repository, "", map[string]string{"app": "evil"})
+		entries := []registrytest.Descriptor{w.image.Descriptor, evil.Descriptor}
+		for i := range entries {
+			entries[i].Platform = &registrytest.Platform{OS: "linux", Architecture: "amd64"}
+		}
+		index := w.PutJSON(repository, "twice", oci.TypeIndex, map[string]any{"schemaVersion": 2, "mediaType": oci.TypeIndex, "manifests": entries})
+		w.sign(w.image, w.key)
+		want(t, newGate(byKey(t, w.key), gate.Options{Platform: "linux/amd64"}).Judge(t.Context(), index.Ref()), policy.Deny, policy.ReasonNoPlatform)
+	})
 	t.Run("a platform of an image that is no index", func(t *testing.T) {
 		t.Parallel()
 		w := newWorld(t)
@@ -356,6 +393,16 @@ func TestDS21PayloadDecides(t *testing.T) {
 	if image.Verdict != policy.Deny || !strings.Contains(tried(image), "-PREDICATE_TYPE") {
 		t.Errorf("DS-21: %s, tried %s", image.Verdict, tried(image))
 	}
+	t.Run("DS-21 a wanted statement whose annotation claims another wanted type", func(t *testing.T) {
+		t.Parallel()
+		w := newWorld(t)
+		w.sign(w.image, w.key)
+		w.hang(w.image, verify.SignaturePredicateType, w.key.Attestation(t, w.image.Digest, custom, `{}`).Raw)
+		image := newGate(w.rule("index", wantSignature+"\n"+w.wantStatement()), gate.Options{}).Judge(t.Context(), w.image.Ref())
+		if image.Verdict != policy.Deny || !strings.Contains(tried(image), "-PREDICATE_TYPE") {
+			t.Errorf("%s, tried %s", image.Verdict, tried(image))
+		}
+	})
 	t.Run("DS-21 a statement dressed as a signature", func(t *testing.T) {
 		t.Parallel()
 		w := newWorld(t)
@@ -491,4 +538,11 @@ func (f faulty) Manifest(ctx context.Context, r oci.Reference, d oci.Descriptor)
 		panic("a fault of the test")
 	}
 	return f.Client.Manifest(ctx, r, d)
+}
+
+// outerOf puts an image into an index of its own.
+func outerOf(w world, image registrytest.Pushed) registrytest.Pushed {
+	return w.PutJSON(repository, "", oci.TypeIndex, map[string]any{
+		"schemaVersion": 2, "mediaType": oci.TypeIndex, "manifests": []any{image.Descriptor},
+	})
 }

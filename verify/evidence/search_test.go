@@ -314,6 +314,44 @@ func TestBrokenPieces(t *testing.T) {
 	}
 }
 
+// TestTheManifestHasTheLastWord: what the list says about a piece is the
+// registry's word alone.
+func TestTheManifestHasTheLastWord(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, registrytest.WithReferrers(false))
+	pushed := w.attach(t, spdx)
+	lie := pushed.Descriptor
+	lie.Annotations = map[string]string{"dev.sigstore.bundle.predicateType": verify.SignaturePredicateType}
+	w.PutJSON(repository, oci.FallbackTag(w.image.Digest), oci.TypeIndex, map[string]any{
+		"schemaVersion": 2, "mediaType": oci.TypeIndex, "manifests": []registrytest.Descriptor{lie},
+	})
+	found := w.search(t, evidence.Want{Signatures: true}).Referrers(t.Context())
+	if len(found.Evidence) != 0 || len(found.Skipped) != 1 || found.Skipped[0].ClaimedType != spdx {
+		t.Errorf("%d pieces, skipped %+v", len(found.Evidence), found.Skipped)
+	}
+	all := w.search(t, evidence.Want{Everything: true}).Referrers(t.Context())
+	if len(all.Evidence) != 1 || all.Evidence[0].Origin.ClaimedType != spdx {
+		t.Errorf("%+v", all)
+	}
+}
+
+func TestOC13BytesAreBounded(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for i := range 2 {
+		layer := w.PutBlob(repository, verifytest.BundleMediaType, fmt.Appendf(nil, `{"small":%d}`, i))
+		layer.Size = 170 << 20
+		w.PutJSON(repository, "", oci.TypeImage, map[string]any{
+			"schemaVersion": 2, "mediaType": oci.TypeImage, "artifactType": verifytest.BundleMediaType,
+			"config": w.PutBlob(repository, oci.TypeEmpty, []byte("{}")), "layers": []registrytest.Descriptor{layer}, "subject": w.image.Descriptor,
+		})
+	}
+	found := w.search(t, evidence.Want{Signatures: true}).Referrers(t.Context())
+	if got := reasons(found); got != "SIZE_MISMATCH" || len(found.Missing) != 1 || !errors.Is(found.Missing[0], oci.ErrLimit) {
+		t.Errorf("rejected %q, missing %v", got, found.Missing)
+	}
+}
+
 func TestUnsignedInIndex(t *testing.T) {
 	t.Parallel()
 	reg := registrytest.New(t)
