@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -246,12 +247,53 @@ func (d *demo) refused(ctx context.Context, image, reason string) error {
 	}
 	inner.stdout = &raw
 	run(ctx, &inner, append(args, "--output", "json"))
-	if !json.Valid(raw.Bytes()) || !strings.Contains(raw.String(), `"`+reason+`"`) {
-		return fmt.Errorf("the attack on %s was denied, but not for %s: %s", image, reason, raw.String())
+	reasons, err := unmet(raw.Bytes())
+	if err != nil {
+		return fmt.Errorf("reading the report about %s: %w", image, err)
 	}
-	d.print(indent(text.String()))
-	d.say("   -> refused: %s", reason)
+	if !slices.ContainsFunc(reasons, func(r string) bool { return strings.Contains(r, reason) }) {
+		return fmt.Errorf("the attack on %s was denied, but not for %s: %s", image, reason, text.String())
+	}
+	head, _, _ := strings.Cut(text.String(), "\n")
+	d.print(indent(head + "\n  " + strings.Join(reasons, "\n  ")))
+	fmt.Fprintf(d.app.stdout, "   -> refused: %s\n", reason)
 	return nil
+}
+
+// unmet reads the demands that are not met out of a report, each with the first
+// piece of evidence that was refused for it.
+func unmet(report []byte) ([]string, error) {
+	var document struct {
+		Images []struct {
+			Demands []struct {
+				Name, Verdict, Reason, Found, Platform string
+				Tried                                  []struct {
+					Accepted       bool
+					Reason, Detail string
+				}
+			}
+		}
+	}
+	if err := json.Unmarshal(report, &document); err != nil {
+		return nil, err
+	}
+	var all []string
+	for _, image := range document.Images {
+		for _, demand := range image.Demands {
+			if demand.Verdict == "allow" {
+				continue
+			}
+			line := fmt.Sprintf("%-10s %-11s %s: %s", demand.Name, demand.Platform, demand.Reason, demand.Found)
+			for _, attempt := range demand.Tried {
+				if !attempt.Accepted && attempt.Reason == demand.Reason {
+					line += "\n                         " + attempt.Detail
+					break
+				}
+			}
+			all = append(all, line)
+		}
+	}
+	return all, nil
 }
 
 func (d *demo) path(name string) string { return filepath.Join(d.dir, name) }

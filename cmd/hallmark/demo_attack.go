@@ -230,8 +230,9 @@ func (d *demo) attach(ctx context.Context, repository string, subject v1.Descrip
 	if err != nil {
 		return err
 	}
-	annotated := mutate.Annotations(mutate.Subject(image, subject).(v1.Image), b.annotations).(v1.Image)
-	digest, err := annotated.Digest()
+	// The subject comes last: setting annotations afterwards would lose it.
+	referrer := mutate.Subject(mutate.Annotations(image, b.annotations).(v1.Image), subject).(v1.Image)
+	digest, err := referrer.Digest()
 	if err != nil {
 		return err
 	}
@@ -239,7 +240,7 @@ func (d *demo) attach(ctx context.Context, repository string, subject v1.Descrip
 	if err != nil {
 		return err
 	}
-	return remote.Write(ref, annotated, remote.WithContext(ctx))
+	return remote.Write(ref, referrer, remote.WithContext(ctx))
 }
 
 // copyWithEvidence copies the good image to another repository, and its evidence
