@@ -62,7 +62,7 @@ signers:
     keys: [{file: release.pub}]
 rules:
   - name: demo
-    images: [%s/**]
+    images: ["%s/**"]
     platforms: all               # the index, and every platform below it
     require:
       signatures: {from: [release], atLeast: 1}
@@ -99,7 +99,7 @@ func (d *demo) run(ctx context.Context) error {
 		if err := d.saveLayout(ctx); err != nil {
 			return fmt.Errorf("running the demo: %w", err)
 		}
-		fmt.Fprintf(d.app.stdout, "\nLeft in %s: release.key, release.pub, policy.yaml, sbom.spdx.json, image/\n  hallmark verify oci-dir:%s --policy %s\n",
+		fmt.Fprintf(d.app.stdout, "\nLeft in %s: release.key, release.pub, policy.yaml, sbom/, image/\n  hallmark verify oci-dir:%s --policy %s\n",
 			d.keep, filepath.Join(d.keep, "image"), filepath.Join(d.keep, "layout-policy.yaml"))
 	}
 	if d.serve {
@@ -227,7 +227,7 @@ func (d *demo) hallmark(ctx context.Context, args ...string) error {
 	inner := *d.app
 	inner.stdin, inner.stdout, inner.stderr = strings.NewReader(""), &out, &errs
 	code := run(ctx, &inner, args)
-	d.print(indent(out.String()))
+	d.print(indent(strings.ReplaceAll(out.String(), d.dir+string(filepath.Separator), "")))
 	if code != exitAllow {
 		return fmt.Errorf("hallmark %s ended with %d: %s", args[0], code, strings.TrimSpace(errs.String()+out.String()))
 	}
