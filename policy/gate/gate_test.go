@@ -309,6 +309,18 @@ func TestOC19IndexAndPlatform(t *testing.T) {
 		want(t, newGate(byKey(t, w.key), gate.Options{Platform: "linux/amd64"}).Judge(t.Context(), index.TagRef()), policy.Allow, "")
 		want(t, newGate(byKey(t, w.key), gate.Options{Platform: "linux/riscv64"}).Judge(t.Context(), index.TagRef()), policy.Deny, policy.ReasonNoPlatform)
 	})
+	t.Run("OC-19 what is met on both levels is no hint", func(t *testing.T) {
+		t.Parallel()
+		w := newWorld(t)
+		index := w.PushIndex(repository, "multi", "linux/amd64")
+		w.sign(index, w.key)
+		w.sign(index.Children[0], w.key)
+		image := newGate(w.rule("index", wantSignature+"\n"+w.wantStatement()), gate.Options{}).Judge(t.Context(), index.Ref())
+		want(t, image, policy.Deny, policy.ReasonNoAttestation)
+		if len(image.Warnings) != 0 {
+			t.Errorf("warnings %q", image.Warnings)
+		}
+	})
 	t.Run("OC-19 all must be signed", func(t *testing.T) {
 		t.Parallel()
 		w := newWorld(t)
