@@ -1,0 +1,40 @@
+# Everything that a person or CI runs. `make help` lists it.
+
+export GOTOOLCHAIN := local
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+TOOL    := go tool -modfile=.ci/tools/go.mod
+# The race detector needs a C compiler; without one the tests still run.
+RACE    := $(shell command -v $${CC:-cc} >/dev/null 2>&1 && echo -race)
+
+.PHONY: help build demo test e2e bench lint fmt
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## build bin/hallmark
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/hallmark ./cmd/hallmark
+
+demo: build ## build, and show the whole of it on the program itself
+	bin/hallmark demo
+
+test: ## all tests that need Go alone
+	@[ -n "$(RACE)" ] || echo "no C compiler: the tests run without the race detector"
+	go test $(RACE) -timeout 20m ./...
+
+e2e: build ## tests against real counterparts: cosign, syft, skopeo, distribution
+	cd e2e && HALLMARK=$(CURDIR)/bin/hallmark go test -count=1 -timeout 50m ./...
+
+bench: build ## benchmarks, for benchstat
+	go test -run '^$$' -bench . -benchmem ./attest/... ./verify/... ./policy/... ./sign/...
+
+lint: ## go mod verify, vet, staticcheck, gofumpt, govulncheck
+	go mod verify
+	go vet ./...
+	$(TOOL) staticcheck ./...
+	@unformatted="$$($(TOOL) gofumpt -l $$(git ls-files '*.go'))"; [ -z "$$unformatted" ] || { echo "not gofumpt-clean: $$unformatted"; exit 1; }
+	@$(TOOL) govulncheck ./... || { code=$$?; [ $$code -ne 3 ] && echo "govulncheck could not run (no database?): nothing is known of vulnerabilities" || exit $$code; }
+
+fmt: ## format all Go files
+	$(TOOL) gofumpt -w $$(git ls-files '*.go')
