@@ -32,11 +32,11 @@ func (l login) Resolve(authn.Resource) (authn.Authenticator, error) {
 // fixed pause, on registries that ignore conditions.
 func TestRacingWritersFarAway(t *testing.T) {
 	t.Parallel()
-	const writers = 6
+	const writers = 5
 	for name, attach := range map[string]attacher{"OC-17 far away": bundle, "OC-18 far away": legacy} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			reg := registrytest.New(t, registrytest.WithReferrers(false), registrytest.WithLatency(150*time.Millisecond))
+			reg := registrytest.New(t, registrytest.WithReferrers(false), registrytest.WithLatency(60*time.Millisecond))
 			image := reg.PushImage("team/app", "1", map[string]string{"a": "b"})
 			ref := parse(t, image.Ref())
 			subject := oci.Descriptor{MediaType: oci.TypeImage, Digest: image.Digest, Size: image.Descriptor.Size}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"github.com/hallmark-project/hallmark/attest/digest"
 	"github.com/hallmark-project/hallmark/sign"
@@ -52,8 +53,11 @@ func (p *Publisher) AttachLegacy(ctx context.Context, ref oci.Reference, subject
 	err := p.merge(ctx, ref, tag, func(current *oci.Manifest) (raw []byte, _ string, listed bool, err error) {
 		var layers []oci.Descriptor
 		if current != nil {
+			if current.IsIndex() {
+				return nil, "", false, fmt.Errorf("%w: the tag %s is an index", oci.ErrMediaType, tag)
+			}
 			layers = append(layers, current.Layers...)
-			if p.layerEqual(ctx, ref, layers, layer, e, v) {
+			if hasLayer(layers, layer) || !uploaded && p.layerEqual(ctx, ref, layers, layer, e, v) {
 				result.Manifest, result.Existing = current.Digest, !uploaded
 				return nil, "", true, nil
 			}
@@ -72,13 +76,17 @@ func (p *Publisher) AttachLegacy(ctx context.Context, ref oci.Reference, subject
 	return result, nil
 }
 
+// hasLayer reports whether the very layer is there.
+func hasLayer(layers []oci.Descriptor, mine oci.Descriptor) bool {
+	return slices.ContainsFunc(layers, func(l oci.Descriptor) bool {
+		return l.Digest == mine.Digest && l.Annotations[verify.LegacySignatureAnnotation] == mine.Annotations[verify.LegacySignatureAnnotation]
+	})
+}
+
 // layerEqual reports whether a layer makes the new one superfluous.
 func (p *Publisher) layerEqual(ctx context.Context, ref oci.Reference, layers []oci.Descriptor, mine oci.Descriptor, e sign.Evidence, v *verify.Verifier) bool {
 	compared := 0
 	for _, l := range layers {
-		if l.Digest == mine.Digest && l.Annotations[verify.LegacySignatureAnnotation] == mine.Annotations[verify.LegacySignatureAnnotation] {
-			return true
-		}
 		samePlace := l.Digest == mine.Digest || e.Format == verify.FormatLegacyAttestation && l.Annotations["predicateType"] == e.PredicateType
 		if v == nil || !samePlace || compared == maxCompared {
 			continue

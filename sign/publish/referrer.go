@@ -3,13 +3,9 @@ package publish
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"math/rand/v2"
-	"net/http"
 	"slices"
 	"strings"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -25,12 +21,6 @@ const (
 	maxEmbedded = 16 << 10
 	// maxCompared bounds the older evidence that is looked at for an equal piece.
 	maxCompared = 20
-	// listAttempts bounds the fight for a list with other writers.
-	listAttempts = 40
-	// leastPause is how long an entry must stay where conditions may be ignored;
-	// it grows with the registry's latency, since another writer may have read
-	// the list a round trip ago.
-	leastPause = 100 * time.Millisecond
 )
 
 // Annotations of a bundle's manifest, as cosign writes them.
@@ -183,82 +173,4 @@ func (p *Publisher) list(ctx context.Context, ref oci.Reference, subject digest.
 		raw, err = json.Marshal(document)
 		return raw, oci.TypeIndex, false, err
 	})
-}
-
-// merge changes what stands under a tag until change finds its entry listed twice
-// in a row. Two writers that know nothing of each other both get listed.
-func (p *Publisher) merge(ctx context.Context, ref oci.Reference, tag string, change func(current *oci.Manifest) (raw []byte, mediaType string, listed bool, err error)) error {
-	defer p.lock(ref.Name() + ":" + tag)()
-	seen, wrote := 0, false
-	for attempt := range listAttempts {
-		asked := time.Now()
-		current, etag, err := p.current(ctx, ref, tag)
-		if err != nil {
-			return notListed(wrote, err)
-		}
-		settle := max(leastPause, 4*time.Since(asked))
-		raw, mediaType, listed, err := change(current)
-		if err != nil {
-			return notListed(wrote, err)
-		}
-		if listed {
-			// An entity tag does not say that conditions are honoured (distribution
-			// sends one and ignores them), so the entry must stay for a while.
-			if seen++; seen == 2 || !wrote {
-				return nil
-			}
-			if err := pause(ctx, settle); err != nil {
-				return err
-			}
-			continue
-		}
-		seen = 0
-		condition := http.Header{}
-		switch {
-		case current == nil:
-			condition.Set("If-None-Match", "*")
-		case etag != "":
-			condition.Set("If-Match", etag)
-		}
-		answer, err := p.manifest(ctx, ref, tag, mediaType, raw, condition)
-		if err == nil {
-			wrote = true
-			continue
-		}
-		if answer == nil || answer.StatusCode != http.StatusPreconditionFailed {
-			return notListed(wrote, err)
-		}
-		if err := pause(ctx, time.Duration(attempt+1)*5*time.Millisecond); err != nil {
-			return err
-		}
-	}
-	return fmt.Errorf("%w: tag %s changed under %d attempts", ErrNotListed, tag, listAttempts)
-}
-
-// current reads what stands under a tag with its entity tag; nil is nothing.
-func (p *Publisher) current(ctx context.Context, ref oci.Reference, tag string) (*oci.Manifest, string, error) {
-	m, etag, err := p.client.TagManifestETag(ctx, ref, tag)
-	if errors.Is(err, oci.ErrNotFound) {
-		return nil, "", nil
-	}
-	return m, etag, err
-}
-
-// pause waits a random time around d, so that writers part.
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d/2 + rand.N(d))
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("waiting to write again: %w", ctx.Err())
-	}
-}
-
-func notListed(wrote bool, err error) error {
-	if wrote {
-		return fmt.Errorf("%w: %w", ErrNotListed, err)
-	}
-	return notStored(err)
 }
