@@ -225,6 +225,27 @@ func TestSB26KeyOrder(t *testing.T) {
 	}
 }
 
+// TestSB04BrokenProofIsNotIgnored: what is supplied and does not parse is refused,
+// also where nothing asks for it.
+func TestSB04BrokenProofIsNotIgnored(t *testing.T) {
+	t.Parallel()
+	key := verifytest.NewKey(t, "ecdsa-p256")
+	v := newVerifier(t, key)
+	good := key.Signature(t, image)
+	for name, entries := range map[string]string{
+		"SB-04 no such shape": `[{"logIndex":"x"}]`, "SB-05 garbage as body": `[{"logIndex":"1","canonicalizedBody":"Z2FyYmFnZQ==","kindVersion":{"kind":"hashedrekord","version":"0.0.1"}}]`, "SB-27 negative index": `[{"logIndex":"-1"}]`,
+	} {
+		changed := strings.Replace(string(good.Raw), `"verificationMaterial":{`, `"verificationMaterial":{"tlogEntries":`+entries+`,`, 1)
+		if changed == string(good.Raw) {
+			t.Fatal("nothing to change")
+		}
+		_, err := v.Check(verify.Subject{Digest: image}, verify.Evidence{Format: verify.FormatBundle, Raw: []byte(changed)})
+		if err == nil {
+			t.Errorf("%s passed", name)
+		}
+	}
+}
+
 func TestCheckedStepsAreTheOnesClaimed(t *testing.T) {
 	t.Parallel()
 	t.Run("SB-31", func(t *testing.T) {
