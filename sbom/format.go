@@ -3,11 +3,21 @@
 //
 //	targets, err := sbom.Open(ctx, "registry.example/app:1.2", sbom.OpenOptions{Client: client})
 //	for _, target := range targets {                 // one for each platform
+//		defer target.Close()
 //		documents, err := sbom.Generate(ctx, target, sbom.Options{Formats: []sbom.Format{sbom.SPDX}})
 //	}
 //
-// Equal content gives equal bytes. What kind a target is, is decided here and never
-// guessed: a mistyped path is a mistyped path, and no container engine is asked.
+// Equal content gives equal bytes, and nothing of the machine that makes them
+// stands in them: no paths, no environment, no names of people. What kind a target
+// is, is decided here and never guessed: a mistyped path is a mistyped path, and no
+// container engine is asked.
+//
+// The packages are those that the syft command of the same version finds. Images
+// and folders are read with syft's different catalogers for each: an image's are
+// those of what is installed, a folder's also read lock files and manifests. The
+// same tree may therefore have other packages as a folder than as an image.
+//
+// Non-goals: reading SBOMs (package attest/predicate does), signing them.
 package sbom
 
 import (
@@ -17,8 +27,9 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/anchore/syft/syft/format/cyclonedxjson"
-	"github.com/anchore/syft/syft/format/spdxjson"
+	"github.com/CycloneDX/cyclonedx-go"
+	"github.com/anchore/syft/syft/format/common/cyclonedxhelpers"
+	"github.com/anchore/syft/syft/format/common/spdxhelpers"
 	"github.com/anchore/syft/syft/format/syftjson"
 	"github.com/anchore/syft/syft/sbom"
 	"github.com/google/uuid"
@@ -67,63 +78,40 @@ func (f Format) Extension() string {
 // encode writes one document, with the identity and time that are given instead of
 // the encoders' random and current ones.
 func encode(f Format, model sbom.SBOM, identity uuid.UUID, created time.Time) ([]byte, error) {
-	var encoder sbom.FormatEncoder
+	var out bytes.Buffer
 	var err error
+	stamp := created.UTC().Format(time.RFC3339)
 	switch f {
 	case SPDX:
-		encoder, err = spdxjson.NewFormatEncoderWithConfig(spdxjson.EncoderConfig{Version: "2.3"})
+		document := spdxhelpers.ToFormatModel(model)
+		if document == nil || document.CreationInfo == nil {
+			return nil, fmt.Errorf("encoding an SBOM as %s: syft made no document", f)
+		}
+		document.DocumentNamespace = "https://hallmark.dev/sbom/" + identity.String()
+		document.CreationInfo.Created = stamp
+		err = plainJSON(&out, document)
 	case CycloneDX:
-		encoder, err = cyclonedxjson.NewFormatEncoderWithConfig(cyclonedxjson.EncoderConfig{Version: "1.6"})
+		bom := cyclonedxhelpers.ToFormatModel(model)
+		if bom == nil || bom.Metadata == nil {
+			return nil, fmt.Errorf("encoding an SBOM as %s: syft made no document", f)
+		}
+		bom.SerialNumber = identity.URN()
+		bom.Metadata.Timestamp = stamp
+		err = cyclonedx.NewBOMEncoder(&out, cyclonedx.BOMFileFormatJSON).SetEscapeHTML(false).EncodeVersion(bom, cyclonedx.SpecVersion1_6)
 	case Syft:
-		encoder, err = syftjson.NewFormatEncoderWithConfig(syftjson.DefaultEncoderConfig())
+		document := syftjson.ToFormatModel(model, syftjson.DefaultEncoderConfig())
+		err = plainJSON(&out, &document)
 	default:
 		return nil, fmt.Errorf("%w: %q", ErrFormat, f)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("encoding an SBOM as %s: %w", f, err)
 	}
-	var out bytes.Buffer
-	if err := encoder.Encode(&out, model); err != nil {
-		return nil, fmt.Errorf("encoding an SBOM as %s: %w", f, err)
-	}
-	raw := bytes.TrimSpace(out.Bytes())
-	stamp := created.UTC().Format(time.RFC3339)
-	switch f {
-	case SPDX:
-		var head struct {
-			Namespace string `json:"documentNamespace"`
-			Creation  struct {
-				Created string `json:"created"`
-			} `json:"creationInfo"`
-		}
-		if err := json.Unmarshal(raw, &head); err != nil {
-			return nil, fmt.Errorf("encoding an SBOM as %s: %w", f, err)
-		}
-		raw = replaceOnce(raw, "documentNamespace", head.Namespace, "https://hallmark.dev/sbom/"+identity.String())
-		raw = replaceOnce(raw, "created", head.Creation.Created, stamp)
-	case CycloneDX:
-		var head struct {
-			Serial   string `json:"serialNumber"`
-			Metadata struct {
-				Timestamp string `json:"timestamp"`
-			} `json:"metadata"`
-		}
-		if err := json.Unmarshal(raw, &head); err != nil {
-			return nil, fmt.Errorf("encoding an SBOM as %s: %w", f, err)
-		}
-		raw = replaceOnce(raw, "serialNumber", head.Serial, identity.URN())
-		raw = replaceOnce(raw, "timestamp", head.Metadata.Timestamp, stamp)
-	}
-	return append(raw, '\n'), nil
+	return append(bytes.TrimSpace(out.Bytes()), '\n'), nil
 }
 
-// replaceOnce changes the first field of that name and value.
-func replaceOnce(raw []byte, name, old, value string) []byte {
-	for _, separator := range []string{":", ": "} {
-		from := fmt.Sprintf("%q%s%q", name, separator, old)
-		if bytes.Contains(raw, []byte(from)) {
-			return bytes.Replace(raw, []byte(from), fmt.Appendf(nil, "%q%s%q", name, separator, value), 1)
-		}
-	}
-	return raw
+func plainJSON(out *bytes.Buffer, document any) error {
+	encoder := json.NewEncoder(out)
+	encoder.SetEscapeHTML(false)
+	return encoder.Encode(document)
 }

@@ -1,7 +1,6 @@
 package sbom
 
 import (
-	"archive/tar"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -13,9 +12,6 @@ import (
 	"strings"
 	"time"
 
-	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/tarball"
-
 	"github.com/hallmark-project/hallmark/attest/digest"
 	"github.com/hallmark-project/hallmark/verify/oci"
 )
@@ -26,6 +22,8 @@ var (
 	ErrNoTarget = errors.New("no such target")
 	// ErrPlatform: the image has no such platform.
 	ErrPlatform = errors.New("no such platform")
+	// ErrArchive: the file is an archive of files. Unpack it, and take the folder.
+	ErrArchive = errors.New("an archive that is no image")
 )
 
 // Kind is what a target is.
@@ -41,16 +39,15 @@ const (
 	KindFile          Kind = "file"
 )
 
-// maxUnhashed bounds a file whose digest names it in its SBOM.
-const maxUnhashed = 64 << 30
-
 // Target is one thing to make an SBOM of: one platform of an image, a folder, or a
 // file.
 type Target struct {
 	Kind Kind
-	// Name is what the SBOM calls it: the image's name, or the last part of a path.
+	// Name is what the SBOM calls it: the image's name without tag, or the last part
+	// of a path. It may be changed before [Generate].
 	Name string
-	// Digest of the image manifest or file; zero for a folder.
+	// Digest of the image manifest or of the file; of a docker archive, which has no
+	// manifest, the digest of the image's config; zero for a folder.
 	Digest digest.Digest
 	// Platform of an image, "os/architecture[/variant]".
 	Platform string
@@ -59,54 +56,64 @@ type Target struct {
 	// Created is the image's own time of creation; zero where it has none.
 	Created time.Time
 
-	image v1.Image
+	image *image
 	path  string
 	close func() error
 }
 
 // Close releases what the target holds open.
 func (t *Target) Close() error {
-	if t.close == nil {
-		return nil
+	var failures []error
+	if t.image != nil {
+		failures = append(failures, t.image.release())
 	}
-	return t.close()
+	if t.close != nil {
+		failures = append(failures, t.close())
+	}
+	return errors.Join(failures...)
 }
 
 // OpenOptions say how a target is read.
 type OpenOptions struct {
 	// Client reads registries; needed for images in one.
 	Client *oci.Client
-	// Platform takes one platform of an index; empty takes all of them.
+	// Platform takes one platform of an index, "os/architecture[/variant]"; empty
+	// takes all of them. Without a variant every variant fits.
 	Platform string
 }
 
-// Open finds out what text names and returns one target for each platform. A
-// prefix such as "dir:" decides; without one an existing folder with an
-// oci-layout file is a layout, any other folder a folder, an existing file an
-// archive or a file by its content, and anything else a reference to an image in
-// a registry. Text that looks like a path and does not exist is [ErrNoTarget].
+// Open finds out what text names and returns one target for each platform; each
+// must be closed. Nothing but manifests and configs is read yet.
+//
+// A prefix such as "dir:" decides what text is. Without one, what exists is taken
+// for what it is: a folder with an oci-layout file for a layout, any other for a
+// folder, a file for an archive of an image or for a file by its content. What
+// does not exist is an image in a registry only if it says so itself, by a
+// registry's name in front, a tag or a digest. Everything else is [ErrNoTarget]
+// and asks no network.
 func Open(ctx context.Context, text string, o OpenOptions) ([]*Target, error) {
 	kind, rest, err := classify(text)
 	if err != nil {
-		return nil, fmt.Errorf("opening %s: %w", text, err)
+		return nil, fmt.Errorf("opening %q: %w", text, err)
 	}
 	var targets []*Target
 	switch kind {
 	case KindRegistry:
 		targets, err = openRegistry(ctx, rest, o)
-	case KindLayout:
-		targets, err = openLayout(ctx, rest, o, oci.OpenLayout, kind)
-	case KindArchive:
-		targets, err = openLayout(ctx, rest, o, oci.OpenArchive, kind)
+	case KindLayout, KindArchive:
+		targets, err = openLayout(ctx, rest, o, kind)
 	case KindDockerArchive:
-		targets, err = openDockerArchive(rest, o)
+		targets, err = openDockerArchive(ctx, rest, o)
 	case KindFolder:
-		targets, err = []*Target{{Kind: kind, Name: baseName(rest), path: rest}}, folder(rest)
+		targets, err = openFolder(rest)
 	case KindFile:
 		targets, err = openFile(rest)
 	}
+	if err == nil && o.Platform != "" && targets[0].image == nil {
+		err = fmt.Errorf("%w: only images have platforms", ErrPlatform)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("opening %s: %w", text, err)
+		return nil, fmt.Errorf("opening %q: %w", text, err)
 	}
 	return targets, nil
 }
@@ -128,54 +135,63 @@ func classify(text string) (Kind, string, error) {
 	case err == nil:
 		kind, err := archiveKind(text)
 		return kind, text, err
-	case strings.HasPrefix(text, "/") || strings.HasPrefix(text, "./") || strings.HasPrefix(text, "../") || strings.HasPrefix(text, "~") || strings.HasSuffix(text, ".tar"):
+	case !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrInvalid) && looksLikePath(text):
+		return "", "", err
+	case looksLikePath(text):
 		return "", "", fmt.Errorf("%w: there is no such file or folder", ErrNoTarget)
+	case !namesRegistry(text):
+		return "", "", fmt.Errorf("%w: there is no such file or folder, and it names no registry, tag or digest", ErrNoTarget)
 	}
 	return KindRegistry, text, nil
 }
 
-// archiveKind looks into a file: an archive of an image, or just a file.
-func archiveKind(name string) (Kind, error) {
-	file, err := os.Open(name)
-	if err != nil {
-		return "", err
-	}
-	defer file.Close()
-	reader := tar.NewReader(file)
-	for range 1000 {
-		header, err := reader.Next()
-		if err != nil {
-			break
-		}
-		switch filepath.Clean(header.Name) {
-		case "oci-layout":
-			return KindArchive, nil
-		case "manifest.json":
-			return KindDockerArchive, nil
+// looksLikePath reports whether text can only be a path: by its first letters, its
+// end, or because the folder that it starts with exists.
+func looksLikePath(text string) bool {
+	for _, prefix := range []string{"/", "./", "../", "~", `\`} {
+		if strings.HasPrefix(text, prefix) {
+			return true
 		}
 	}
-	return KindFile, nil
+	if text == "." || text == ".." || text == "" || strings.HasSuffix(text, "/") {
+		return true
+	}
+	for _, suffix := range []string{".tar", ".tgz", ".gz", ".zip", ".json"} {
+		if strings.HasSuffix(text, suffix) && !strings.Contains(text, ":") {
+			return true
+		}
+	}
+	first, _, nested := strings.Cut(text, "/")
+	if info, err := os.Stat(first); nested && err == nil && info.IsDir() {
+		return true
+	}
+	return false
 }
 
-func folder(path string) error {
+// namesRegistry reports whether text says that it is an image's: it starts with a
+// host, or ends in a tag or digest.
+func namesRegistry(text string) bool {
+	first, rest, nested := strings.Cut(text, "/")
+	if nested && (strings.ContainsAny(first, ".:") || first == "localhost") {
+		return true
+	}
+	if !nested {
+		rest = first
+	}
+	return strings.ContainsAny(rest, ":@")
+}
+
+func openFolder(path string) ([]*Target, error) {
 	info, err := os.Stat(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%w: there is no such folder", ErrNoTarget)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("%w: there is no such folder", ErrNoTarget)
+	case err != nil:
+		return nil, err
+	case !info.IsDir():
+		return nil, fmt.Errorf("%w: it is no folder", ErrNoTarget)
 	}
-	if err == nil && !info.IsDir() {
-		return fmt.Errorf("%w: it is no folder", ErrNoTarget)
-	}
-	return err
-}
-
-// baseName is the last part of a path, and never a folder above it: an SBOM does
-// not tell where on whose machine it was made.
-func baseName(path string) string {
-	absolute, err := filepath.Abs(path)
-	if err != nil {
-		return filepath.Base(path)
-	}
-	return filepath.Base(absolute)
+	return []*Target{{Kind: KindFolder, Name: baseName(path), path: path}}, nil
 }
 
 func openFile(path string) ([]*Target, error) {
@@ -187,144 +203,35 @@ func openFile(path string) ([]*Target, error) {
 		return nil, err
 	}
 	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%w: it is no regular file", ErrNoTarget)
+	}
+	if packed, err := packedFiles(file, path); err != nil || packed {
+		if err == nil {
+			err = ErrArchive
+		}
+		return nil, err
+	}
 	h := sha256.New()
-	if _, err := io.Copy(h, io.LimitReader(file, maxUnhashed)); err != nil {
+	if _, err := io.Copy(h, file); err != nil {
 		return nil, err
 	}
 	return []*Target{{Kind: KindFile, Name: baseName(path), Digest: digest.FromHash(h), path: path}}, nil
 }
 
-func openRegistry(ctx context.Context, text string, o OpenOptions) ([]*Target, error) {
-	ref, err := oci.ParseReference(text)
+// baseName is the last part of a path, and never a folder above it: an SBOM does
+// not tell where on whose machine it was made.
+func baseName(path string) string {
+	absolute, err := filepath.Abs(path)
 	if err != nil {
-		return nil, err
+		absolute = path
 	}
-	if o.Client == nil {
-		return nil, errors.New("there is no client for registries")
+	if name := filepath.Base(absolute); name != string(filepath.Separator) && name != "." {
+		return name
 	}
-	d, err := o.Client.Resolve(ctx, ref)
-	if err != nil {
-		return nil, err
-	}
-	return openManifest(ctx, o.Client, ref, d, o.Platform, KindRegistry, ref.Name())
-}
-
-func openLayout(ctx context.Context, path string, o OpenOptions, open func(string) (*oci.Layout, error), kind Kind) ([]*Target, error) {
-	l, err := open(path)
-	if errors.Is(err, oci.ErrNotFound) {
-		return nil, fmt.Errorf("%w: %w", ErrNoTarget, err)
-	}
-	if err != nil {
-		return nil, err
-	}
-	d, err := l.Resolve(ctx, oci.Reference{})
-	if err != nil {
-		l.Close()
-		return nil, err
-	}
-	targets, err := openManifest(ctx, l, oci.Reference{}, d, o.Platform, kind, baseName(path))
-	if err != nil {
-		l.Close()
-		return nil, err
-	}
-	targets[len(targets)-1].close = l.Close
-	return targets, nil
-}
-
-// manifests is a store of manifests too.
-type manifests interface {
-	store
-	Manifest(ctx context.Context, r oci.Reference, d oci.Descriptor) (*oci.Manifest, error)
-}
-
-// openManifest returns the image, or the images below an index.
-func openManifest(ctx context.Context, s manifests, ref oci.Reference, d oci.Descriptor, platform string, kind Kind, name string) ([]*Target, error) {
-	m, err := s.Manifest(ctx, ref, d)
-	if err != nil {
-		return nil, err
-	}
-	if !m.IsIndex() {
-		t, err := openImage(ctx, s, ref, m, kind, name)
-		if err != nil {
-			return nil, err
-		}
-		if platform != "" && t.Platform != platform {
-			return nil, fmt.Errorf("%w: the image is %s, not %s", ErrPlatform, t.Platform, platform)
-		}
-		return []*Target{t}, nil
-	}
-	var targets []*Target
-	var known []string
-	for _, child := range m.Manifests {
-		if child.MediaType != oci.TypeImage && child.MediaType != oci.TypeDockerImage || !imageConfig(child.ArtifactType) || child.Annotations["vnd.docker.reference.type"] != "" {
-			continue
-		}
-		known = append(known, child.Platform.String())
-		if platform != "" && child.Platform.String() != platform {
-			continue
-		}
-		below, err := s.Manifest(ctx, ref, child)
-		if err != nil {
-			return nil, err
-		}
-		t, err := openImage(ctx, s, ref, below, kind, name)
-		if err != nil {
-			return nil, err
-		}
-		targets = append(targets, t)
-	}
-	if len(targets) == 0 {
-		return nil, fmt.Errorf("%w: the index has %s", ErrPlatform, strings.Join(known, ", "))
-	}
-	return targets, nil
-}
-
-// imageConfig reports whether an entry's artifact type is that of a container
-// image: none, or, as some writers have it, its config's media type.
-func imageConfig(artifactType string) bool {
-	switch artifactType {
-	case "", oci.TypeConfig, "application/vnd.docker.container.image.v1+json":
-		return true
-	}
-	return false
-}
-
-func openImage(ctx context.Context, s store, ref oci.Reference, m *oci.Manifest, kind Kind, name string) (*Target, error) {
-	i, err := newImage(ctx, s, ref, m)
-	if err != nil {
-		return nil, err
-	}
-	p := oci.Platform{OS: i.parsed.OS, Architecture: i.parsed.Architecture, Variant: i.parsed.Variant}
-	return &Target{
-		Kind: kind, Name: name, Digest: m.Digest, Platform: p.String(), Descriptor: m.Descriptor(),
-		Created: i.parsed.Created.Time, image: i,
-	}, nil
-}
-
-func openDockerArchive(path string, o OpenOptions) ([]*Target, error) {
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%w: there is no such file", ErrNoTarget)
-	}
-	i, err := tarball.ImageFromPath(path, nil)
-	if err != nil {
-		return nil, err
-	}
-	config, err := i.ConfigFile()
-	if err != nil {
-		return nil, err
-	}
-	hash, err := i.ConfigName()
-	if err != nil {
-		return nil, err
-	}
-	// A docker archive has no manifest digest; its config digest names the image.
-	d, err := digest.Parse(hash.String())
-	if err != nil {
-		return nil, err
-	}
-	p := oci.Platform{OS: config.OS, Architecture: config.Architecture, Variant: config.Variant}
-	if o.Platform != "" && o.Platform != p.String() {
-		return nil, fmt.Errorf("%w: the image is %s, not %s", ErrPlatform, p.String(), o.Platform)
-	}
-	return []*Target{{Kind: KindDockerArchive, Name: baseName(path), Digest: d, Platform: p.String(), Created: config.Created.Time, image: i}}, nil
+	return "root"
 }
