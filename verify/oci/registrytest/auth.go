@@ -61,9 +61,9 @@ func WithTokenUses(n int) Option { return func(o *options) { o.auth.tokenUses = 
 // guard is the authentication in front of the store.
 type guard struct {
 	options authOptions
-	realm   string
 
 	mu     sync.Mutex
+	realm  string
 	tokens map[string]*grant
 }
 
@@ -77,6 +77,23 @@ func newGuard(o authOptions) *guard {
 	return &guard{options: o, tokens: make(map[string]*grant)}
 }
 
+func (g *guard) setRealm(realm string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.realm = realm
+}
+
+// challenge is the WWW-Authenticate header for req.
+func (g *guard) challenge(req *http.Request) string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	challenge := fmt.Sprintf("Bearer realm=%q,service=%q", g.realm, tokenService)
+	if repository, action := wanted(req); repository != "" {
+		challenge += fmt.Sprintf(",scope=%q", "repository:"+repository+":"+action)
+	}
+	return challenge
+}
+
 func (g *guard) protect(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		switch {
@@ -86,11 +103,7 @@ func (g *guard) protect(next http.Handler) http.Handler {
 			w.Header().Set("WWW-Authenticate", `Basic realm="registrytest"`)
 			writeError(w, http.StatusUnauthorized, "UNAUTHORIZED")
 		case g.options.mode == authToken && !g.bearer(req):
-			challenge := fmt.Sprintf("Bearer realm=%q,service=%q", g.realm, tokenService)
-			if repository, action := wanted(req); repository != "" {
-				challenge += fmt.Sprintf(",scope=%q", "repository:"+repository+":"+action)
-			}
-			w.Header().Set("WWW-Authenticate", challenge)
+			w.Header().Set("WWW-Authenticate", g.challenge(req))
 			writeError(w, http.StatusUnauthorized, "UNAUTHORIZED")
 		default:
 			next.ServeHTTP(w, req)

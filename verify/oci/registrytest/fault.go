@@ -24,7 +24,8 @@ func Hang() Fault {
 	return replace(func(_ http.ResponseWriter, req *http.Request) { <-req.Context().Done() })
 }
 
-// Drop cuts the connection without an answer.
+// Drop cuts the connection without an answer. On a connection that was used
+// before, net/http's client asks once more by itself: give it no Times limit.
 func Drop() Fault {
 	return replace(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
 }
@@ -85,6 +86,9 @@ func CutBody(n int) Fault {
 			h.header.Set("Content-Length", strconv.Itoa(len(h.body)))
 			h.body = h.body[:min(n, len(h.body))]
 			h.send(w)
+			if err := http.NewResponseController(w).Flush(); err != nil {
+				return
+			}
 			panic(http.ErrAbortHandler)
 		})
 	}
@@ -154,15 +158,13 @@ func Endless(code int, contentType, first string) Fault {
 	return replace(func(w http.ResponseWriter, req *http.Request) {
 		w.Header().Set("Content-Type", contentType)
 		w.WriteHeader(code)
+		if _, err := w.Write([]byte(first)); err != nil {
+			return
+		}
 		chunk := bytes.Repeat([]byte{' '}, 64<<10)
-		copy(chunk, first)
 		for req.Context().Err() == nil {
 			if _, err := w.Write(chunk); err != nil {
 				return
-			}
-			clear(chunk[:min(len(first), len(chunk))])
-			for i := range min(len(first), len(chunk)) {
-				chunk[i] = ' '
 			}
 		}
 	})

@@ -125,10 +125,10 @@ func New(t testing.TB, opts ...Option) *Registry {
 		r.ca = newAuthority(t, r.options.names)
 	}
 	r.server = r.start(front)
-	r.guard.realm = r.server.URL + tokenPath
+	r.guard.setRealm(r.server.URL + tokenPath)
 	if r.options.auth.ownListener {
 		r.tokens = r.start(front)
-		r.guard.realm = r.tokens.URL + tokenPath
+		r.guard.setRealm(r.tokens.URL + tokenPath)
 	}
 	return r
 }
