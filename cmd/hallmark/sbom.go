@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -12,10 +13,13 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/hallmark-project/hallmark/attest/predicate"
 	"github.com/hallmark-project/hallmark/sbom"
 	"github.com/hallmark-project/hallmark/sign/keys"
-	"github.com/hallmark-project/hallmark/verify/oci"
 )
+
+// maxSourceDate is the end of the year 9999, the last that RFC 3339 can write.
+const maxSourceDate = 253402300799
 
 type sbomFlags struct {
 	signFlags
@@ -88,9 +92,21 @@ func (a *app) sbom(ctx context.Context, f *sbomFlags, text string) error {
 	if err != nil {
 		return sbomError(text, err)
 	}
+	defer func() {
+		for _, target := range targets {
+			target.Close()
+		}
+	}()
+	// What cannot end well is refused before the work, not after it.
+	count := len(targets) * len(options.Formats)
+	switch {
+	case f.attest && targets[0].Kind != sbom.KindRegistry:
+		return hint(usageError("--attest wants an image in a registry, not %s", text), "generate the SBOM first, and attach it with hallmark attest")
+	case f.out == "" && !f.attest && count > 1:
+		return hint(usageError("%d documents, and one place to print them", count), "name a folder with --out, or one platform with --platform%s", platformList(targets))
+	}
 	var all []made
 	for _, target := range targets {
-		defer target.Close()
 		if terminal(a.stderr) {
 			fmt.Fprintf(a.stderr, "hallmark: scanning %s %s …\n", target.Name, target.Platform)
 		}
@@ -99,24 +115,42 @@ func (a *app) sbom(ctx context.Context, f *sbomFlags, text string) error {
 			return sbomError(text, err)
 		}
 		all = append(all, made{target, documents})
+		a.warnHollow(target, documents[0])
 	}
 	if err := a.writeDocuments(f, all); err != nil {
 		return err
 	}
-	if attaching == nil {
-		return nil
+	return a.attachSBOMs(ctx, attaching, text, all)
+}
+
+// platformList says what there is to choose from.
+func platformList(targets []*sbom.Target) string {
+	if len(targets) < 2 {
+		return ""
 	}
-	return attachDocuments(ctx, attaching, text, all)
+	var names []string
+	for _, target := range targets {
+		names = append(names, target.Platform)
+	}
+	return ": " + strings.Join(names, ", ")
+}
+
+// warnHollow says that an SBOM lists nothing: policies refuse it.
+func (a *app) warnHollow(target *sbom.Target, document sbom.Document) {
+	bom, err := predicate.ReadSBOM(document.Format.PredicateType(), document.Raw)
+	if err == nil && bom.Hollow() {
+		fmt.Fprintf(a.stderr, "hallmark: warning: no package was found in %s %s; a policy that asks for an SBOM refuses this one\n", target.Name, target.Platform)
+	}
 }
 
 func (a *app) sbomOptions(f *sbomFlags) (sbom.Options, error) {
 	var options sbom.Options
 	for _, name := range f.formats {
-		options.Formats = append(options.Formats, sbom.Format(name))
+		options.Formats = append(options.Formats, sbom.Format(strings.TrimSpace(name)))
 	}
 	if text := a.getenv("SOURCE_DATE_EPOCH"); text != "" {
 		seconds, err := strconv.ParseInt(text, 10, 64)
-		if err != nil || seconds < 0 {
+		if err != nil || seconds < 0 || seconds > maxSourceDate {
 			return options, hint(usageError("SOURCE_DATE_EPOCH is %q", text), "it must be seconds since 1970, such as the output of: git log -1 --format=%%ct")
 		}
 		options.Created = time.Unix(seconds, 0)
@@ -136,70 +170,68 @@ func (a *app) writeDocuments(f *sbomFlags, all []made) error {
 	for _, m := range all {
 		count += len(m.documents)
 	}
-	switch {
-	case f.out == "" && f.attest:
-		return nil
-	case f.out == "" && count == 1:
+	if f.out == "" {
+		if f.attest {
+			return nil
+		}
 		_, err := a.stdout.Write(all[0].documents[0].Raw)
 		return err
-	case f.out == "":
-		return hint(usageError("%d documents, and one place to print them", count), "name a folder with --out, or one platform with --platform")
 	}
-	if info, err := os.Stat(f.out); count == 1 && (err != nil || !info.IsDir()) {
-		return keys.WriteFile(f.out, all[0].documents[0].Raw, 0o644, true)
+	info, err := os.Stat(f.out)
+	isFolder := err == nil && info.IsDir() || strings.HasSuffix(f.out, string(os.PathSeparator))
+	switch {
+	case count == 1 && !isFolder:
+		return writeDocument(f.out, all[0].documents[0])
+	case err == nil && !info.IsDir():
+		return hint(usageError("%d documents, and %s is one file", count, f.out), "name a folder with --out")
 	}
 	if err := os.MkdirAll(f.out, 0o755); err != nil {
 		return fmt.Errorf("writing the SBOMs: %w", err)
 	}
+	for path, document := range documentPaths(f.out, all) {
+		if err := writeDocument(path, document); err != nil {
+			return err
+		}
+		fmt.Fprintf(a.stderr, "hallmark: wrote %s\n", path)
+	}
+	return nil
+}
+
+// documentPaths names each document in a folder: "sbom" and, of several, the
+// platform; two of one platform also by their digests.
+func documentPaths(dir string, all []made) iter.Seq2[string, sbom.Document] {
+	platforms := make(map[string]int)
 	for _, m := range all {
-		for _, document := range m.documents {
+		platforms[m.target.Platform]++
+	}
+	return func(yield func(string, sbom.Document) bool) {
+		for _, m := range all {
 			name := "sbom"
 			if len(all) > 1 {
-				name += "-" + strings.ReplaceAll(document.Platform, "/", "-")
+				name += "-" + strings.ReplaceAll(m.target.Platform, "/", "-")
 			}
-			path := filepath.Join(f.out, name+document.Format.Extension())
-			if err := keys.WriteFile(path, document.Raw, 0o644, true); err != nil {
-				return err
+			if platforms[m.target.Platform] > 1 {
+				name += "-" + m.target.Digest.Hex()[:12]
 			}
-			fmt.Fprintf(a.stderr, "hallmark: wrote %s\n", path)
+			for _, document := range m.documents {
+				if !yield(filepath.Join(dir, name+document.Format.Extension()), document) {
+					return
+				}
+			}
 		}
 	}
-	return nil
 }
 
-// attachDocuments signs each document about its own platform's digest.
-func attachDocuments(ctx context.Context, s *attacher, text string, all []made) error {
-	ref, err := oci.ParseReference(strings.TrimPrefix(text, string(sbom.KindRegistry)+":"))
-	if err != nil {
-		return registryError(text, err)
-	}
-	for _, m := range all {
-		if m.target.Kind != sbom.KindRegistry {
-			return hint(usageError("--attest wants an image in a registry, not %s", text), "generate the SBOM first, and attach it with hallmark attest")
+// writeDocument replaces a file as a whole or not at all; a device or pipe is
+// written to.
+func writeDocument(path string, document sbom.Document) error {
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		if err := os.WriteFile(path, document.Raw, 0o644); err != nil {
+			return fmt.Errorf("writing the SBOM: %w", err)
 		}
-		for _, document := range m.documents {
-			subject := m.target.Descriptor
-			if len(all) > 1 || ref.Digest != subject.Digest {
-				subject.Platform = platformOf(document.Platform)
-			}
-			if err := s.attachTo(ctx, ref, []oci.Descriptor{subject}, s.statement(document.Format.PredicateType(), document.Raw)); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-func platformOf(text string) *oci.Platform {
-	parts := strings.SplitN(text, "/", 3)
-	if len(parts) < 2 {
 		return nil
 	}
-	p := &oci.Platform{OS: parts[0], Architecture: parts[1]}
-	if len(parts) == 3 {
-		p.Variant = parts[2]
-	}
-	return p
+	return keys.WriteFile(path, document.Raw, 0o644, true)
 }
 
 // sbomError gives an error of generating its hint.
@@ -207,6 +239,8 @@ func sbomError(text string, err error) error {
 	switch {
 	case errors.Is(err, sbom.ErrNoTarget):
 		return hint(err, "check the path; an image in a registry is named like registry.example/app:tag, or with the prefix registry:")
+	case errors.Is(err, sbom.ErrArchive):
+		return hint(err, "unpack it and name the folder; an image's archive must not be compressed")
 	case errors.Is(err, sbom.ErrFormat):
 		return hint(&codeError{err: err, code: exitUsage}, "--format is spdx, cyclonedx or syft")
 	case errors.Is(err, sbom.ErrPlatform):
