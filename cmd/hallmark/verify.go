@@ -43,6 +43,9 @@ one of several images.
 --key is a policy of one rule: one signature by any of the keys. An attestation is
 not a signature.
 
+Credentials come from docker's configuration and proxies from HTTPS_PROXY and its
+kin. Nothing else in the environment has a say.
+
 Exit codes: 0 all allowed; 1 at least one denied; 2 none denied, but at least one
 could not be checked; 64 wrong usage.`,
 		Example: `  hallmark verify registry.example/app:1.2 --policy policy.yaml

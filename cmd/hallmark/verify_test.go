@@ -256,6 +256,29 @@ func TestVerifyIgnoresTheEnvironment(t *testing.T) {
 	}
 }
 
+func TestColourIsForPeople(t *testing.T) {
+	t.Parallel()
+	device, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer device.Close()
+	for name, test := range map[string]struct {
+		env  map[string]string
+		want bool
+	}{
+		"a device": {nil, true}, "NO_COLOR": {map[string]string{"NO_COLOR": "1"}, false}, "a dumb terminal": {map[string]string{"TERM": "dumb"}, false},
+	} {
+		a := &app{stdout: device, getenv: func(name string) string { return test.env[name] }}
+		if got := a.colour(); got != test.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+	if (&app{stdout: &bytes.Buffer{}, getenv: func(string) string { return "" }}).colour() {
+		t.Error("a pipe is coloured")
+	}
+}
+
 func TestVerifyEscapesWhatItPrints(t *testing.T) {
 	t.Parallel()
 	w := newVerifyWorld(t)

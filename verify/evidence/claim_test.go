@@ -65,3 +65,21 @@ func TestFromFile(t *testing.T) {
 		}
 	}
 }
+
+// FuzzReadClaim: whatever is read, nothing panics and what comes out is bounded.
+func FuzzReadClaim(f *testing.F) {
+	f.Add([]byte(`{"mediaType":"application/vnd.dev.sigstore.bundle.v0.3+json"}`))
+	f.Add([]byte(`{"critical":{"image":{"docker-manifest-digest":"sha256:x"}}}`))
+	f.Add([]byte(`{"payloadType":"application/vnd.in-toto+json","payload":"e30=","signatures":[{"sig":"AA=="}]}`))
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		for format := verify.FormatUnknown; format <= verify.FormatForeign; format++ {
+			claim := evidence.ReadClaim(verify.Evidence{Format: format, Raw: raw})
+			if len(claim.Subjects) > 20 {
+				t.Fatalf("%d subjects", len(claim.Subjects))
+			}
+		}
+		if e := evidence.FromFile("f", raw); string(e.Raw) != string(raw) {
+			t.Fatal("the bytes were changed")
+		}
+	})
+}
