@@ -22,11 +22,10 @@ const (
 	conditionVariable = "statement"
 	// maxCondition bounds one CEL expression; a long one has a few hundred bytes.
 	maxCondition = 4096
-	// maxConditionCost bounds the work of one evaluation, in CEL's own units: about
-	// one for each step and for ten bytes compared. A search through an SBOM of ten
-	// thousand packages needs half of it. It is not larger because cel-go's own
-	// bookkeeping grows with its square: this much takes about a second.
-	maxConditionCost = 200_000
+	// maxConditionCost bounds the work of one evaluation: values that are taken from
+	// the statement or a loop, and tens of bytes of text. A search through an SBOM
+	// of ten thousand packages needs about a tenth; all of it takes about a second.
+	maxConditionCost = 1_000_000
 	// maxConditionRegexp bounds a compiled regular expression, in RE2 instructions.
 	maxConditionRegexp = 2000
 	// maxConditionStatement bounds the predicate that conditions are evaluated on;
@@ -86,8 +85,12 @@ func timeZoneFunctions() []*env.Function {
 	return all
 }
 
-// errConstant: the expression asks nothing of the statement.
-var errConstant = errors.New("it does not look at `statement`")
+var (
+	// errConstant: the expression asks nothing of the statement.
+	errConstant = errors.New("it does not look at `statement`")
+	// errPattern: the signer of a statement must not choose what it is matched with.
+	errPattern = errors.New("the pattern of matches() must be written out")
+)
 
 // compile reads one expression. The position in the error is inside the
 // expression, from 1; 0 where there is none.
@@ -105,14 +108,23 @@ func (c *conditionCompiler) compile(expression string) (condition, position, err
 	if kind := ast.OutputType(); !kind.IsExactType(types.BoolType) && !kind.IsExactType(types.DynType) {
 		return condition{}, position{}, fmt.Errorf("it gives a value of type %s, not true or false", kind)
 	}
-	looks := false
+	looks, pattern := false, true
 	celast.PreOrderVisit(ast.NativeRep().Expr(), celast.NewExprVisitor(func(e celast.Expr) {
-		looks = looks || e.Kind() == celast.IdentKind && e.AsIdent() == conditionVariable
+		switch {
+		case e.Kind() == celast.IdentKind && e.AsIdent() == conditionVariable:
+			looks = true
+		case e.Kind() == celast.CallKind && e.AsCall().FunctionName() == overloads.Matches:
+			arguments := e.AsCall().Args()
+			pattern = pattern && len(arguments) > 0 && arguments[len(arguments)-1].Kind() == celast.LiteralKind
+		}
 	}))
-	if !looks {
+	switch {
+	case !looks:
 		return condition{}, position{}, errConstant
+	case !pattern:
+		return condition{}, position{}, errPattern
 	}
-	program, err := environment.Program(ast, cel.EvalOptions(cel.OptOptimize), cel.CostLimit(maxConditionCost))
+	program, err := environment.Program(ast, cel.EvalOptions(cel.OptOptimize), cel.CustomDecoratorV2(metered(ast.NativeRep().Expr())))
 	if err != nil {
 		return condition{}, position{}, errors.New(shorten(strings.ReplaceAll(err.Error(), "\n", " ")))
 	}
@@ -122,7 +134,7 @@ func (c *conditionCompiler) compile(expression string) (condition, position, err
 // holds evaluates the condition on a statement's tree. Everything but the truth
 // value true fails: another value, an error, too much work.
 func (c condition) holds(tree map[string]any) error {
-	value, _, err := c.program.Eval(map[string]any{conditionVariable: tree})
+	value, _, err := c.program.Eval(map[string]any{conditionVariable: tree, budgetVariable: &budget{left: maxConditionCost}})
 	if err != nil {
 		return fmt.Errorf("it cannot be evaluated: %s", shorten(strings.ReplaceAll(err.Error(), "\n", " ")))
 	}

@@ -81,8 +81,22 @@ func identity(p packageurl.PackageURL) (kind, ns, name string) {
 	return p.Type, p.Namespace, p.Name
 }
 
-// listed is one package as an SBOM lists it.
-type listed struct{ purl, name, version string }
+// listed is one package as an SBOM lists it, its package URL read once.
+type listed struct {
+	purl, name, version string
+	kind, ns, ownName   string // of the package URL; empty where it cannot be read
+}
+
+func list(purl, name, version string) listed {
+	l := listed{purl: purl, name: name, version: version}
+	if parsed, err := packageurl.FromString(purl); err == nil {
+		l.kind, l.ns, l.ownName = identity(parsed)
+		if parsed.Version != "" {
+			l.version = parsed.Version
+		}
+	}
+	return l
+}
 
 func (l listed) String() string {
 	if l.purl != "" {
@@ -95,22 +109,10 @@ func (l listed) String() string {
 // ruled out counts: a missing version, one that cannot be compared, and a
 // package without a readable package URL that bears the name.
 func (d deniedPackage) denies(p listed) bool {
-	parsed, err := packageurl.FromString(p.purl)
-	version := p.version
-	if err != nil {
-		if !d.bears(p.name) {
-			return false
-		}
-	} else {
-		kind, ns, name := identity(parsed)
-		if kind != d.kind || ns != d.ns || name != d.name {
-			return false
-		}
-		if parsed.Version != "" {
-			version = parsed.Version
-		}
+	if p.kind == "" {
+		return d.bears(p.name) && d.takes(p.version)
 	}
-	return d.takes(version)
+	return p.kind == d.kind && p.ns == d.ns && p.ownName == d.name && d.takes(p.version)
 }
 
 // bears reports whether a bare name is one of the ways to write the package's.

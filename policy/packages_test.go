@@ -10,20 +10,20 @@ func TestDeniedPackages(t *testing.T) {
 	}{
 		{
 			"pkg:npm/event-stream@3.3.6",
-			[]listed{{"pkg:npm/event-stream@3.3.6", "", ""}, {"pkg:npm/Event-Stream@3.3.6?vcs_url=x#y", "", ""}, {"pkg:npm/event-stream", "", "3.3.6"}, {"", "event-stream", "3.3.6"}, {"pkg:npm/event-stream", "", ""}, {"pkg:npm/event-stream@v3.3.6", "", ""}},
-			[]listed{{"pkg:npm/event-stream@3.3.5", "", ""}, {"pkg:npm/event-stream2@3.3.6", "", ""}, {"pkg:npm/@x/event-stream@3.3.6", "", ""}, {"pkg:pypi/event-stream@3.3.6", "", ""}, {"", "event-streams", "3.3.6"}, {"", "event-stream", "4"}},
+			[]listed{list("pkg:npm/event-stream@3.3.6", "", ""), list("pkg:npm/Event-Stream@3.3.6?vcs_url=x#y", "", ""), list("pkg:npm/event-stream", "", "3.3.6"), list("", "event-stream", "3.3.6"), list("pkg:npm/event-stream", "", ""), list("pkg:npm/event-stream@v3.3.6", "", "")},
+			[]listed{list("pkg:npm/event-stream@3.3.5", "", ""), list("pkg:npm/event-stream2@3.3.6", "", ""), list("pkg:npm/@x/event-stream@3.3.6", "", ""), list("pkg:pypi/event-stream@3.3.6", "", ""), list("", "event-streams", "3.3.6"), list("", "event-stream", "4")},
 		},
 		{
 			"pkg:maven/org.apache.logging.log4j/log4j-core@<2.17.1",
-			[]listed{{"pkg:maven/org.apache.logging.log4j/log4j-core@2.17.0", "", ""}, {"pkg:maven/org.apache.logging.log4j/log4j-core@2.0-beta9", "", ""}, {"pkg:maven/org.apache.logging.log4j/log4j-core@2.17.1-rc1?type=jar", "", ""}, {"", "org.apache.logging.log4j:log4j-core", "2.9"}, {"", "log4j-core", ""}},
-			[]listed{{"pkg:maven/org.apache.logging.log4j/log4j-core@2.17.1", "", ""}, {"pkg:maven/org.apache.logging.log4j/log4j-core@2.20.0", "", ""}, {"pkg:maven/org.apache.logging.log4j/log4j-api@2.9", "", ""}, {"pkg:maven/evil/log4j-core@2.9", "", ""}},
+			[]listed{list("pkg:maven/org.apache.logging.log4j/log4j-core@2.17.0", "", ""), list("pkg:maven/org.apache.logging.log4j/log4j-core@2.0-beta9", "", ""), list("pkg:maven/org.apache.logging.log4j/log4j-core@2.17.1-rc1?type=jar", "", ""), list("", "org.apache.logging.log4j:log4j-core", "2.9"), list("", "log4j-core", "")},
+			[]listed{list("pkg:maven/org.apache.logging.log4j/log4j-core@2.17.1", "", ""), list("pkg:maven/org.apache.logging.log4j/log4j-core@2.20.0", "", ""), list("pkg:maven/org.apache.logging.log4j/log4j-api@2.9", "", ""), list("pkg:maven/evil/log4j-core@2.9", "", "")},
 		},
-		{"pkg:golang/golang.org/x/net", []listed{{"pkg:golang/golang.org/x/net@v0.1.0", "", ""}, {"pkg:golang/golang.org/x/Net@v9", "", ""}}, []listed{{"pkg:golang/golang.org/x/net/html@v0.1.0", "", ""}, {"pkg:golang/golang.org/x/text@v1", "", ""}}},
-		{"pkg:golang/golang.org/x/net@>=v0.10.0,<v0.17.0", []listed{{"pkg:golang/golang.org/x/net@v0.16.1", "", ""}, {"pkg:golang/golang.org/x/net@(devel)", "", ""}, {"pkg:golang/golang.org/x/net@v0.17.0-rc.1", "", ""}}, []listed{{"pkg:golang/golang.org/x/net@v0.17.0", "", ""}, {"pkg:golang/golang.org/x/net@v0.9.0", "", ""}}},
-		{"pkg:npm/@scope/name@<1", []listed{{"pkg:npm/%40scope/name@0.9.0", "", ""}, {"", "@scope/name", "0.1.0"}}, []listed{{"pkg:npm/name@0.9.0", "", ""}}},
-		{"pkg:pypi/Foo_Bar@<2.0", []listed{{"pkg:pypi/foo.bar@1.9", "", ""}, {"pkg:pypi/foo-bar@2.0rc1", "", ""}, {"", "Foo.Bar", "1"}}, []listed{{"pkg:pypi/foo-bar@2.0.post1", "", ""}}},
-		{"pkg:deb/debian/openssl@<3.0.11-1~deb12u2", []listed{{"pkg:deb/debian/openssl@3.0.11-1~deb12u1?arch=amd64&distro=debian-12", "", ""}}, []listed{{"pkg:deb/debian/openssl@3.0.11-1~deb12u2?arch=amd64", "", ""}, {"pkg:deb/debian/openssl@1%3A3.0", "", ""}, {"pkg:deb/ubuntu/openssl@1", "", ""}}},
-		{"pkg:unknown/x@1", []listed{{"pkg:unknown/x@1", "", ""}}, []listed{{"pkg:unknown/x@1.0", "", ""}}},
+		{"pkg:golang/golang.org/x/net", []listed{list("pkg:golang/golang.org/x/net@v0.1.0", "", ""), list("pkg:golang/golang.org/x/Net@v9", "", "")}, []listed{list("pkg:golang/golang.org/x/net/html@v0.1.0", "", ""), list("pkg:golang/golang.org/x/text@v1", "", "")}},
+		{"pkg:golang/golang.org/x/net@>=v0.10.0,<v0.17.0", []listed{list("pkg:golang/golang.org/x/net@v0.16.1", "", ""), list("pkg:golang/golang.org/x/net@(devel)", "", ""), list("pkg:golang/golang.org/x/net@v0.17.0-rc.1", "", "")}, []listed{list("pkg:golang/golang.org/x/net@v0.17.0", "", ""), list("pkg:golang/golang.org/x/net@v0.9.0", "", "")}},
+		{"pkg:npm/@scope/name@<1", []listed{list("pkg:npm/%40scope/name@0.9.0", "", ""), list("", "@scope/name", "0.1.0")}, []listed{list("pkg:npm/name@0.9.0", "", "")}},
+		{"pkg:pypi/Foo_Bar@<2.0", []listed{list("pkg:pypi/foo.bar@1.9", "", ""), list("pkg:pypi/foo-bar@2.0rc1", "", ""), list("", "Foo.Bar", "1")}, []listed{list("pkg:pypi/foo-bar@2.0.post1", "", "")}},
+		{"pkg:deb/debian/openssl@<3.0.11-1~deb12u2", []listed{list("pkg:deb/debian/openssl@3.0.11-1~deb12u1?arch=amd64&distro=debian-12", "", "")}, []listed{list("pkg:deb/debian/openssl@3.0.11-1~deb12u2?arch=amd64", "", ""), list("pkg:deb/debian/openssl@1%3A3.0", "", ""), list("pkg:deb/ubuntu/openssl@1", "", "")}},
+		{"pkg:unknown/x@1", []listed{list("pkg:unknown/x@1", "", "")}, []listed{list("pkg:unknown/x@1.0", "", "")}},
 	} {
 		d, err := parseDenied(row.deny)
 		if err != nil {

