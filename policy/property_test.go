@@ -49,7 +49,7 @@ func TestOrderDoesNotMatter(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	pool, rejected := evidencePool(t), rejectionPool()
 	verdicts := make(map[Verdict]int)
-	for range 400 {
+	for range 150 {
 		img := found(sample(random, pool)...)
 		img.Target.Findings.Rejected = sample(random, rejected)
 		if random.IntN(3) == 0 {
@@ -84,7 +84,7 @@ func TestEvidenceThatDoesNotCount(t *testing.T) {
 	elsewhere.Subject.Digest = digest.FromBytes([]byte("another"))
 	foreign = append(foreign, elsewhere, verify.Fact{}, verify.Fact{Subject: subject(), Kind: verify.KindStatement})
 	allowed := 0
-	for range 400 {
+	for range 150 {
 		img := found(sample(random, pool)...)
 		before := p.Decide(img, noon).Verdict
 		if before == Allow {
@@ -108,7 +108,7 @@ func TestLessEvidenceNeverAllows(t *testing.T) {
 	p := parse(t, full)
 	random := rand.New(rand.NewPCG(5, 6))
 	pool := evidencePool(t)
-	for range 300 {
+	for range 60 {
 		img := found(sample(random, pool)...)
 		before := p.Decide(img, noon).Verdict
 		for i := range img.Target.Findings.Facts {
