@@ -85,12 +85,11 @@ func (a *app) inspect(ctx context.Context, f *inspectFlags, image string) error 
 	if f.output != "text" && f.output != "json" {
 		return usageError("--output is text or json, not %q", f.output)
 	}
-	source, ref, done, err := f.open(image)
+	i, done, err := f.open(image)
 	if err != nil {
 		return registryError(image, err)
 	}
 	defer done()
-	i := &inspector{source: source, ref: ref}
 	tree, err := i.image(ctx)
 	if err != nil {
 		return registryError(image, fmt.Errorf("inspecting %s: %w", image, err))
@@ -111,21 +110,21 @@ func (a *app) inspect(ctx context.Context, f *inspectFlags, image string) error 
 }
 
 // open finds out where the image is.
-func (f *inspectFlags) open(image string) (gate.Source, oci.Reference, func(), error) {
+func (f *inspectFlags) open(image string) (i *inspector, done func(), err error) {
 	if kind, rest, local := cutLocal(image); local {
 		layout, pick, err := openLocal(kind, rest)
 		if err != nil {
-			return nil, oci.Reference{}, nil, err
+			return nil, nil, err
 		}
 		target := gate.LayoutTarget(image, layout, "", pick)
-		return layout, target.Reference, func() { layout.Close() }, target.Err
+		return &inspector{source: layout, ref: target.Reference, layout: target.Layout}, func() { layout.Close() }, target.Err
 	}
 	ref, err := oci.ParseReference(image)
 	if err != nil {
-		return nil, oci.Reference{}, nil, err
+		return nil, nil, err
 	}
 	client, err := f.registryFlags.client(false)
-	return client, ref, func() {}, err
+	return &inspector{source: client, ref: ref}, func() {}, err
 }
 
 // incomplete reports whether some place could not be looked at.
@@ -142,6 +141,7 @@ func (i *inspection) incomplete() bool {
 type inspector struct {
 	source gate.Source
 	ref    oci.Reference
+	layout string // where a layout lies; "" for a registry
 }
 
 func (i *inspector) image(ctx context.Context) (*inspection, error) {
@@ -194,6 +194,9 @@ func (i *inspector) image(ctx context.Context) (*inspection, error) {
 // beside looks at every place beside one digest.
 func (i *inspector) beside(ctx context.Context, d oci.Descriptor, into *inspection) {
 	search := evidence.New(i.source, i.ref.At(d.Digest), d.Digest, evidence.Want{Everything: true})
+	if i.layout != "" {
+		search = search.InLayout(i.layout)
+	}
 	found := search.Referrers(ctx)
 	found = found.Join(search.Tags(ctx))
 	into.Evidence = make([]inspected, 0, len(found.Evidence))

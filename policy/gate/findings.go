@@ -33,11 +33,11 @@ type place struct {
 
 func (j *judging) place(subject verify.Subject, platform string) *place {
 	want := evidence.Want{Signatures: j.plan.Signatures, PredicateTypes: j.plan.PredicateTypes}
-	return &place{
-		part:     policy.Part{Subject: subject, Platform: platform},
-		search:   evidence.New(j.target.Source, j.target.Reference.At(subject.Digest), subject.Digest, want),
-		verifier: j.verifier,
+	search := evidence.New(j.target.Source, j.target.Reference.At(subject.Digest), subject.Digest, want)
+	if j.target.Layout != "" {
+		search = search.InLayout(j.target.Layout)
 	}
+	return &place{part: policy.Part{Subject: subject, Platform: platform}, search: search, verifier: j.verifier}
 }
 
 func (p *place) lookAtReferrers(ctx context.Context) { p.add(p.search.Referrers(ctx)) }

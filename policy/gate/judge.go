@@ -94,8 +94,16 @@ type judging struct {
 	verifier *verify.Verifier
 }
 
+// location names the repository or the layout.
+func (j *judging) location() string {
+	if j.target.Layout != "" {
+		return j.target.Layout
+	}
+	return j.target.Reference.Name()
+}
+
 func (j *judging) verifySubject(d digest.Digest) verify.Subject {
-	return verify.Subject{Repository: j.target.Reference.Name(), Digest: d}
+	return verify.Subject{Repository: j.location(), Digest: d}
 }
 
 // decide looks, checks and lets the policy decide, in as many steps as it takes.
@@ -205,7 +213,7 @@ func (j *judging) fetchManifest(ctx context.Context) error {
 func (j *judging) addUnsigned(index *oci.Manifest, target *place, places []*place) {
 	add := func(p *place, about digest.Digest) {
 		f := &p.part.Findings
-		f.Rejected = append(f.Rejected, evidence.Unsigned(j.target.Reference.Name(), index, about)...)
+		f.Rejected = append(f.Rejected, evidence.Unsigned(j.location(), index, about)...)
 	}
 	if len(places) == 0 {
 		about := target.part.Subject.Digest

@@ -103,12 +103,15 @@ func TestLayoutsAreJudgedLikeRegistries(t *testing.T) {
 			}
 			defer file.Close()
 			targets := []gate.Target{
-				gate.LayoutTarget("by tag", folder, "", "1.0"),
-				gate.LayoutTarget("by digest", folder, "", w.image.Digest.String()),
-				gate.LayoutTarget("archive", file, "", "1.0"),
+				gate.LayoutTarget("oci-dir:d:1.0", folder, "", "1.0"),
+				gate.LayoutTarget("oci-dir:d@"+w.image.Digest.String(), folder, "", w.image.Digest.String()),
+				gate.LayoutTarget("oci-archive:f:1.0", file, "", "1.0"),
 			}
 			for i, image := range newGate(byKey(t, w.key), gate.Options{}).JudgeTargets(t.Context(), targets) {
 				want(t, image, policy.Allow, "")
+				if origin := image.Demands[0].Tried[0].Origin; !strings.Contains(origin, targets[i].Layout) || strings.Count(targets[i].Layout, ":") != 1 || strings.Contains(origin, "layout.invalid") {
+					t.Errorf("the evidence is said to lie in %q", origin)
+				}
 				if image.Image != targets[i].Text || image.Digest != w.image.Digest {
 					t.Errorf("%s: %s", image.Image, image.Digest)
 				}

@@ -29,6 +29,8 @@ type Target struct {
 	Name      string
 	Reference oci.Reference
 	Source    Source
+	// Layout is where the layout lies, for the report; "" for a registry.
+	Layout string
 	// Err says why there is nothing to judge; the rest may then be empty.
 	Err error
 }
@@ -43,11 +45,12 @@ func (g *Gate) Target(text string) Target {
 }
 
 // LayoutTarget returns the target of an image in a layout: the one under a tag or
-// digest, or the only one when both are empty. name is the image's name for the
+// digest, or the only one when both are empty. text, such as "oci-dir:PATH:TAG",
+// is for the report. name is the image's name for the
 // policy, by the word of the caller and never by that of the layout; "" is
 // [LayoutName].
 func LayoutTarget(text string, layout Source, name, tagOrDigest string) Target {
-	t := Target{Text: text, Source: layout}
+	t := Target{Text: text, Source: layout, Layout: strings.TrimRight(strings.TrimSuffix(text, tagOrDigest), ":@")}
 	if name == "" {
 		name = LayoutName
 	}

@@ -58,6 +58,7 @@ const (
 	PlaceAttestationTag = "attestation-tag"
 	PlaceIndex          = "index"
 	PlaceFile           = "file"
+	PlaceLayout         = "layout" // among the manifests of an OCI layout
 )
 
 // Source is a registry, an OCI layout or an archive: [oci.Client] or [oci.Layout].

@@ -149,7 +149,7 @@ func (s *Search) tag(ctx context.Context, place, suffix string) Found {
 	if errors.Is(err, oci.ErrNotFound) {
 		return Found{}
 	}
-	origin := verify.Origin{Place: place, Location: s.ref.Name(), Tag: name}
+	origin := verify.Origin{Place: place, Location: s.location, Tag: name}
 	if err != nil {
 		return refuse(origin, err)
 	}

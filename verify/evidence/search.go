@@ -20,6 +20,10 @@ type Search struct {
 	ref     oci.Reference
 	subject digest.Digest
 	want    Want
+	// location is where the source is, for reports; layout tells that it is no
+	// registry.
+	location string
+	layout   bool
 
 	seen      map[digest.Digest]bool // manifests that a place has listed
 	sawAPI    bool
@@ -31,9 +35,16 @@ type Search struct {
 // Nothing is asked of the source yet.
 func New(source Source, ref oci.Reference, subject digest.Digest, want Want) *Search {
 	return &Search{
-		source: source, ref: ref.At(subject), subject: subject, want: want,
+		source: source, ref: ref.At(subject), subject: subject, want: want, location: ref.Name(),
 		seen: make(map[digest.Digest]bool), bytesLeft: maxTotalBytes,
 	}
+}
+
+// InLayout tells that the source is a layout at this place, so that reports name
+// it instead of a registry.
+func (s *Search) InLayout(location string) *Search {
+	s.location, s.layout = location, true
+	return s
 }
 
 // Referrers looks at the referrers of the digest.
@@ -47,7 +58,11 @@ func (s *Search) Referrers(ctx context.Context) Found {
 	if !s.sawAPI {
 		tag = oci.FallbackTag(s.subject)
 	}
-	return s.listed(ctx, string(list.Place), tag, list.Descriptors)
+	place := string(list.Place)
+	if s.layout {
+		place = PlaceLayout
+	}
+	return s.listed(ctx, place, tag, list.Descriptors)
 }
 
 // Tags looks at cosign's tags, and at the referrers tag where [Search.Referrers]
@@ -102,7 +117,7 @@ func (s *Search) listed(ctx context.Context, place, tag string, list []oci.Descr
 			continue
 		}
 		s.seen[d.Digest] = true
-		origin := verify.Origin{Place: place, Location: s.ref.Name(), Tag: tag, Manifest: d.Digest, ClaimedType: bundleClaim(d.Annotations)}
+		origin := verify.Origin{Place: place, Location: s.location, Tag: tag, Manifest: d.Digest, ClaimedType: bundleClaim(d.Annotations)}
 		switch artifactKind(d.ArtifactType) {
 		case kindForeign:
 			found.Rejected = append(found.Rejected, foreign(origin, d.ArtifactType))
