@@ -117,7 +117,11 @@ func (f *inspectFlags) open(image string) (i *inspector, done func(), err error)
 			return nil, nil, err
 		}
 		target := gate.LayoutTarget(image, layout, "", pick)
-		return &inspector{source: layout, ref: target.Reference, layout: target.Layout}, func() { layout.Close() }, target.Err
+		if target.Err != nil {
+			layout.Close()
+			return nil, nil, target.Err
+		}
+		return &inspector{source: layout, ref: target.Reference, layout: target.Layout}, func() { layout.Close() }, nil
 	}
 	ref, err := oci.ParseReference(image)
 	if err != nil {

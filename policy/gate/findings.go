@@ -33,7 +33,7 @@ type place struct {
 
 func (j *judging) place(subject verify.Subject, platform string) *place {
 	want := evidence.Want{Signatures: j.plan.Signatures, PredicateTypes: j.plan.PredicateTypes}
-	search := evidence.New(j.target.Source, j.target.Reference.At(subject.Digest), subject.Digest, want)
+	search := evidence.New(j.target.Source, j.target.Reference.At(subject.Digest), subject.Digest, want).Within(j.budget)
 	if j.target.Layout != "" {
 		search = search.InLayout(j.target.Layout)
 	}

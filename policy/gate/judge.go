@@ -41,7 +41,7 @@ func (c *call) judge(ctx context.Context, t Target) *report.Image {
 	if t.Reference.Digest.IsZero() {
 		image.Tag = t.Reference.Tag
 	}
-	j := &judging{call: c, target: t, plan: plan, subject: subject}
+	j := &judging{call: c, target: t, plan: plan, subject: subject, budget: evidence.NewBudget()}
 	if c.options.Platform != "" {
 		if err := j.choosePlatform(ctx, c.options.Platform); err != nil {
 			return j.noPlatform(image, err)
@@ -92,6 +92,7 @@ type judging struct {
 	index    *oci.Manifest  // the index that it was chosen from, or nil
 	manifest *oci.Manifest  // the subject's own, once it was fetched
 	verifier *verify.Verifier
+	budget   *evidence.Budget // of all digests that are looked at
 }
 
 // location names the repository or the layout.

@@ -45,9 +45,9 @@ const (
 	MaxCandidates = 100
 	// maxLayers bounds the layers of one referrer; a bundle has one.
 	maxLayers = 10
-	// maxTotalBytes bounds the bytes of all pieces of one search: a few SBOMs
-	// of the largest size, and no machine's memory.
-	maxTotalBytes = 256 << 20
+	// maxTotalBytes is a [Budget]: a few SBOMs of the largest size, or one of
+	// ordinary size for each of many platforms, and no machine's memory.
+	maxTotalBytes = 320 << 20
 	// parallelFetches is how many pieces of one digest are fetched at a time.
 	parallelFetches = 8
 )

@@ -132,12 +132,9 @@ func (s *Search) reserve(d oci.Descriptor) error {
 	if d.Size > verify.MaxEvidenceBytes {
 		return nil
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if d.Size > s.bytesLeft {
-		return fmt.Errorf("fetching %s: %w: more than %d bytes of evidence about one digest", s.ref.At(d.Digest), oci.ErrLimit, maxTotalBytes)
+	if !s.budget.take(d.Size) {
+		return fmt.Errorf("fetching %s: %w: more than %d bytes of evidence about one image", s.ref.At(d.Digest), oci.ErrLimit, maxTotalBytes)
 	}
-	s.bytesLeft -= d.Size
 	return nil
 }
 

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
 
 	"github.com/hallmark-project/hallmark/attest/digest"
 	"github.com/hallmark-project/hallmark/verify"
@@ -25,10 +24,9 @@ type Search struct {
 	location string
 	layout   bool
 
-	seen      map[digest.Digest]bool // manifests that a place has listed
-	sawAPI    bool
-	mu        sync.Mutex
-	bytesLeft int64
+	seen   map[digest.Digest]bool // manifests that a place has listed
+	sawAPI bool
+	budget *Budget
 }
 
 // New returns a search for evidence about subject in the reference's repository.
@@ -36,7 +34,7 @@ type Search struct {
 func New(source Source, ref oci.Reference, subject digest.Digest, want Want) *Search {
 	return &Search{
 		source: source, ref: ref.At(subject), subject: subject, want: want, location: ref.Name(),
-		seen: make(map[digest.Digest]bool), bytesLeft: maxTotalBytes,
+		seen: make(map[digest.Digest]bool), budget: NewBudget(),
 	}
 }
 
@@ -44,6 +42,12 @@ func New(source Source, ref oci.Reference, subject digest.Digest, want Want) *Se
 // it instead of a registry.
 func (s *Search) InLayout(location string) *Search {
 	s.location, s.layout = location, true
+	return s
+}
+
+// Within makes the search share a budget with others, in place of its own.
+func (s *Search) Within(b *Budget) *Search {
+	s.budget = b
 	return s
 }
 

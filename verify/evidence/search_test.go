@@ -338,17 +338,33 @@ func TestTheManifestHasTheLastWord(t *testing.T) {
 func TestOC13BytesAreBounded(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	for i := range 2 {
+	w.huge(2)
+	found := w.search(t, evidence.Want{Signatures: true}).Referrers(t.Context())
+	if got := reasons(found); got != "SIZE_MISMATCH" || len(found.Missing) != 1 || !errors.Is(found.Missing[0], oci.ErrLimit) {
+		t.Errorf("rejected %q, missing %v", got, found.Missing)
+	}
+	t.Run("OC-13 two searches with one budget", func(t *testing.T) {
+		t.Parallel()
+		w := newWorld(t)
+		w.huge(1)
+		budget := evidence.NewBudget()
+		first := w.search(t, evidence.Want{Signatures: true}).Within(budget).Referrers(t.Context())
+		second := w.search(t, evidence.Want{Signatures: true}).Within(budget).Referrers(t.Context())
+		if len(first.Missing) != 0 || len(second.Missing) != 1 || !errors.Is(second.Missing[0], oci.ErrLimit) {
+			t.Errorf("first %v, second %v", first.Missing, second.Missing)
+		}
+	})
+}
+
+// huge hangs n pieces on the image that claim to have 170 MiB.
+func (w world) huge(n int) {
+	for i := range n {
 		layer := w.PutBlob(repository, verifytest.BundleMediaType, fmt.Appendf(nil, `{"small":%d}`, i))
 		layer.Size = 170 << 20
 		w.PutJSON(repository, "", oci.TypeImage, map[string]any{
 			"schemaVersion": 2, "mediaType": oci.TypeImage, "artifactType": verifytest.BundleMediaType,
 			"config": w.PutBlob(repository, oci.TypeEmpty, []byte("{}")), "layers": []registrytest.Descriptor{layer}, "subject": w.image.Descriptor,
 		})
-	}
-	found := w.search(t, evidence.Want{Signatures: true}).Referrers(t.Context())
-	if got := reasons(found); got != "SIZE_MISMATCH" || len(found.Missing) != 1 || !errors.Is(found.Missing[0], oci.ErrLimit) {
-		t.Errorf("rejected %q, missing %v", got, found.Missing)
 	}
 }
 
