@@ -509,6 +509,16 @@ func TestOneCall(t *testing.T) {
 			}
 		}
 	})
+	t.Run("an unknown repository says nothing about the registry's other images", func(t *testing.T) {
+		t.Parallel()
+		w := newWorld(t)
+		w.sign(w.image, w.key)
+		// A registry may answer NAME_UNKNOWN to everything below a name that it does not know.
+		w.Inject(registrytest.Match{Repository: "team/unknown"}, registrytest.Answer(404, "application/json", []byte(`{"errors":[{"code":"NAME_UNKNOWN"}]}`)))
+		g := newGate(byKey(t, w.key), gate.Options{})
+		want(t, g.Judge(t.Context(), w.Host()+"/team/unknown@"+w.image.Digest.String()), policy.Undetermined, policy.ReasonNoImage)
+		want(t, g.Judge(t.Context(), w.image.Ref()), policy.Allow, "")
+	})
 	t.Run("no image", func(t *testing.T) {
 		t.Parallel()
 		if images := newGate(byKey(t, w.key), gate.Options{}).JudgeAll(t.Context()); len(images) != 0 {
