@@ -3,6 +3,7 @@ package keys
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -11,68 +12,189 @@ import (
 // ErrExists: the file is there and overwriting was not asked for.
 var ErrExists = errors.New("file exists")
 
+// ErrNotRegular: a symbolic link, a folder or a device stands where the file is
+// wanted, and is not replaced; name another place.
+var ErrNotRegular = errors.New("no regular file")
+
 // WriteFile writes a file completely or not at all: a temporary file beside it,
-// then a link or rename. A private key has mode 0600. Without force an existing
-// file is left alone and the error wraps [ErrExists]; a symbolic link is never
-// followed, and never replaced without force.
-func WriteFile(name string, content []byte, mode fs.FileMode, force bool) (err error) {
-	if _, statErr := os.Lstat(name); statErr == nil && !force {
-		return fmt.Errorf("writing %s: %w", name, ErrExists)
+// then a link or rename. Without force nothing is replaced: the error wraps
+// [ErrExists] or [ErrNotRegular]. A symbolic link is never followed.
+func WriteFile(name string, content []byte, mode fs.FileMode, force bool) error {
+	if !force {
+		if err := free(name); err != nil {
+			return err
+		}
 	}
-	temporary, err := os.CreateTemp(filepath.Dir(name), ".hallmark-*")
+	s, err := stage(name, content, mode, writeAll)
 	if err != nil {
-		return fmt.Errorf("writing %s: %w", name, err)
+		return err
 	}
-	defer func() {
+	defer s.discard()
+	return s.commit(force)
+}
+
+// CheckFree reports whether [Signer.WritePair] would find its two names free, so
+// that a person need not think of a password in vain. It promises nothing: the
+// files may come to exist before they are written.
+func CheckFree(prefix string, force bool) error {
+	for _, name := range pairNames(prefix) {
+		err := free(name)
+		if force && errors.Is(err, ErrExists) {
+			continue
+		}
 		if err != nil {
-			temporary.Close()
-			err = fmt.Errorf("writing %s: %w", name, err)
+			return err
 		}
-		os.Remove(temporary.Name())
-	}()
-	if err := temporary.Chmod(mode); err != nil {
-		return err
-	}
-	if _, err := temporary.Write(content); err != nil {
-		return err
-	}
-	if err := temporary.Sync(); err != nil {
-		return err
-	}
-	if err := temporary.Close(); err != nil {
-		return err
-	}
-	if force {
-		return os.Rename(temporary.Name(), name)
-	}
-	// A link fails where the name has come to exist meanwhile; a rename would not.
-	if err := os.Link(temporary.Name(), name); err != nil {
-		if errors.Is(err, fs.ErrExist) {
-			return ErrExists
-		}
-		return err
 	}
 	return nil
 }
 
 // WritePair writes prefix+".key" with mode 0600 and prefix+".pub" with mode 0644:
-// both, or neither.
+// both, or neither. What is no regular file, such as a symbolic link, is refused
+// with force too: the error wraps [ErrNotRegular]. Without force an existing file
+// is an error that wraps [ErrExists].
 func (s *Signer) WritePair(prefix string, format Format, password []byte, force bool) error {
 	private, err := s.Encode(format, password)
 	if err != nil {
 		return err
 	}
-	public := prefix + ".pub"
-	if _, err := os.Lstat(public); err == nil && !force {
-		return fmt.Errorf("writing %s: %w", public, ErrExists)
-	}
-	if err := WriteFile(prefix+".key", private, 0o600, force); err != nil {
+	return writePair(prefix, private, s.key.PEM(), force, writeAll)
+}
+
+func pairNames(prefix string) [2]string { return [2]string{prefix + ".key", prefix + ".pub"} }
+
+func writePair(prefix string, private, public []byte, force bool, write writer) error {
+	if err := CheckFree(prefix, force); err != nil {
 		return err
 	}
-	if err := WriteFile(public, s.key.PEM(), 0o644, force); err != nil {
-		if !force {
-			os.Remove(prefix + ".key")
+	names := pairNames(prefix)
+	key, err := stage(names[0], private, 0o600, write)
+	if err != nil {
+		return err
+	}
+	defer key.discard()
+	pub, err := stage(names[1], public, 0o644, write)
+	if err != nil {
+		return err
+	}
+	defer pub.discard()
+	// All that can run out of room is on the disk now. The old key is kept under
+	// another name until the new public key stands too.
+	undo, err := key.keepOld(force)
+	if err != nil {
+		return err
+	}
+	if err := key.commit(force); err != nil {
+		return errors.Join(err, undo(force))
+	}
+	if err := pub.commit(force); err != nil {
+		return errors.Join(err, undo(true))
+	}
+	return undo(false)
+}
+
+// free reports that nothing stands at name.
+func free(name string) error {
+	info, err := os.Lstat(name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return fmt.Errorf("writing %s: %w", name, err)
+	case !info.Mode().IsRegular():
+		return fmt.Errorf("writing %s: %w stands there", name, ErrNotRegular)
+	}
+	return fmt.Errorf("writing %s: %w", name, ErrExists)
+}
+
+// writer writes the whole content, or fails. Tests have other disks.
+type writer func(file io.Writer, content []byte) error
+
+func writeAll(file io.Writer, content []byte) error {
+	_, err := file.Write(content)
+	return err
+}
+
+// staged is a complete temporary file beside the place it is for.
+type staged struct{ name, temporary string }
+
+func stage(name string, content []byte, mode fs.FileMode, write writer) (*staged, error) {
+	file, err := os.CreateTemp(filepath.Dir(name), ".hallmark-*")
+	if err != nil {
+		return nil, fmt.Errorf("writing %s: %w", name, err)
+	}
+	err = errors.Join(file.Chmod(mode), write(file, content), file.Sync(), file.Close())
+	if err != nil {
+		os.Remove(file.Name())
+		return nil, fmt.Errorf("writing %s: %w", name, err)
+	}
+	return &staged{name: name, temporary: file.Name()}, nil
+}
+
+// discard removes the temporary file, where it is still there.
+func (s *staged) discard() { os.Remove(s.temporary) }
+
+// commit gives the file its name. Without force it replaces nothing: a link fails
+// where the name has come to exist meanwhile; a rename would not.
+func (s *staged) commit(force bool) error {
+	var err error
+	if force {
+		err = os.Rename(s.temporary, s.name)
+	} else if err = os.Link(s.temporary, s.name); err != nil && !errors.Is(err, fs.ErrExist) {
+		err = s.reserve() // a file system without links, such as vfat
+	}
+	switch {
+	case errors.Is(err, fs.ErrExist) && !force:
+		return fmt.Errorf("writing %s: %w", s.name, ErrExists)
+	case err != nil:
+		return fmt.Errorf("writing %s: %w", s.name, err)
+	}
+	return nil
+}
+
+// reserve takes the name with an empty file, which the complete one then replaces.
+func (s *staged) reserve() error {
+	file, err := os.OpenFile(s.name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	err = errors.Join(file.Close(), os.Rename(s.temporary, s.name))
+	if err != nil {
+		os.Remove(s.name)
+	}
+	return err
+}
+
+// keepOld gives the file that force replaces a second name. undo forgets it; with
+// restore it puts the place back as it was before the commit.
+func (s *staged) keepOld(force bool) (undo func(restore bool) error, err error) {
+	if err := free(s.name); err == nil || !force {
+		return func(restore bool) error {
+			if restore {
+				return remove(s.name)
+			}
+			return nil
+		}, nil
+	}
+	old := s.temporary + ".old"
+	if err := os.Link(s.name, old); err != nil {
+		if err := os.Rename(s.name, old); err != nil {
+			return nil, fmt.Errorf("writing %s: %w", s.name, err)
 		}
+	}
+	return func(restore bool) error {
+		if restore {
+			if err := os.Rename(old, s.name); err != nil {
+				return err
+			}
+		}
+		return remove(old) // which stays where both were names of one file
+	}, nil
+}
+
+// remove removes a file that may be gone.
+func remove(name string) error {
+	if err := os.Remove(name); !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	return nil

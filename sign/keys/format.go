@@ -1,9 +1,10 @@
 package keys
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/x509"
-	"encoding/json"
+	"encoding/asn1"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -15,13 +16,18 @@ import (
 // Format is the file format of a private key.
 type Format string
 
-// The formats that keys are written in. Both are read, whatever the file is called.
+// The formats of private keys. All are read, whatever the file is called; the
+// first two are written.
 const (
 	// FormatCosign is cosign's: PKCS #8 in NaCl secretbox under scrypt, in JSON, in
 	// PEM. It is always encrypted and costs about 0.4 s of scrypt at each use.
 	FormatCosign Format = "cosign"
 	// FormatPKCS8 is PKCS #8 (RFC 5208), with PBES2 when there is a password.
 	FormatPKCS8 Format = "pkcs8"
+	// FormatSEC1 is an ECDSA key as RFC 5915 has it. It is not written.
+	FormatSEC1 Format = "sec1"
+	// FormatPKCS1 is an RSA key as RFC 8017 has it. It is not written.
+	FormatPKCS1 Format = "pkcs1"
 )
 
 // PEM types of private keys.
@@ -36,11 +42,12 @@ const (
 
 // Errors of [Parse].
 var (
-	// ErrFormat: not exactly one private key in a known format.
+	// ErrFormat: not exactly one private key in a known format, or a damaged file.
 	ErrFormat = errors.New("not exactly one private key in a known format")
 	// ErrPublicKey: this is a public key; name the private one.
 	ErrPublicKey = errors.New("a public key where a private key is wanted")
-	// ErrPassword: the password is wrong.
+	// ErrPassword: the password is wrong. Damage inside the encrypted part can look
+	// the same; all other damage is [ErrFormat].
 	ErrPassword = errors.New("wrong password")
 	// ErrPasswordMissing: the key is encrypted and no password was given.
 	ErrPasswordMissing = errors.New("the key is encrypted and there is no password")
@@ -48,33 +55,16 @@ var (
 	ErrCost = errors.New("key derivation cost out of bounds")
 )
 
-const maxKeyBytes = 64 << 10 // RSA-8192 in encrypted PEM has 7 kB
+const (
+	maxKeyBytes = 64 << 10 // RSA-8192 in cosign's format has 9 kB
+	maxKeyDER   = 6 << 10  // RSA-8192 has 4.7 kB; checking a larger RSA key costs seconds
+)
 
 // Parse reads one private key. password is called at most once, and only when the
-// key is encrypted; nil stands for "there is none". Errors wrap one of this
-// package's, or trust.ErrKeyWeak.
+// key is encrypted and its file is sound; nil stands for "there is none". Errors
+// wrap one of this package's, trust.ErrKeyWeak, or what password returned.
 func Parse(text []byte, password func() ([]byte, error)) (*Signer, error) {
-	block, err := onlyBlock(text)
-	if err != nil {
-		return nil, fmt.Errorf("reading a private key: %w", err)
-	}
-	var private any
-	switch block.Type {
-	case pemSigstore, pemCosign:
-		private, err = openCosign(block.Bytes, password)
-	case pemPKCS8Encrypted:
-		private, err = openPKCS8(block.Bytes, password)
-	case pemPKCS8:
-		private, err = parsed(x509.ParsePKCS8PrivateKey(block.Bytes))
-	case pemEC:
-		private, err = parsed(x509.ParseECPrivateKey(block.Bytes))
-	case pemRSA:
-		private, err = parsed(x509.ParsePKCS1PrivateKey(block.Bytes))
-	case "PUBLIC KEY", "CERTIFICATE":
-		err = ErrPublicKey
-	default:
-		err = fmt.Errorf("%w: the PEM block is %.40q", ErrFormat, block.Type)
-	}
+	private, err := parse(text, password)
 	if err != nil {
 		return nil, fmt.Errorf("reading a private key: %w", err)
 	}
@@ -85,26 +75,68 @@ func Parse(text []byte, password func() ([]byte, error)) (*Signer, error) {
 	return New(signer)
 }
 
-func parsed[K any](key K, err error) (any, error) {
+func parse(text []byte, password func() ([]byte, error)) (any, error) {
+	block, err := onlyBlock(text)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrFormat, err)
+		return nil, err
 	}
-	return key, nil
+	switch block.Type {
+	case pemSigstore, pemCosign:
+		return openCosign(block.Bytes, password)
+	case pemPKCS8Encrypted:
+		return openPKCS8(block.Bytes, password)
+	case pemPKCS8:
+		return parseDER(block.Bytes, x509.ParsePKCS8PrivateKey)
+	case pemEC:
+		return parseDER(block.Bytes, func(der []byte) (any, error) { return x509.ParseECPrivateKey(der) })
+	case pemRSA:
+		return parseDER(block.Bytes, func(der []byte) (any, error) { return x509.ParsePKCS1PrivateKey(der) })
+	}
+	return nil, wrongBlock(block)
 }
 
-// onlyBlock returns the text's only PEM block.
+// wrongBlock says what a block is that is no private key.
+func wrongBlock(block *pem.Block) error {
+	if block.Type == "PUBLIC KEY" || block.Type == "CERTIFICATE" {
+		return ErrPublicKey
+	}
+	return fmt.Errorf("%w: the PEM block is %.40q", ErrFormat, block.Type)
+}
+
+// onlyBlock returns the text's only PEM block. Text may stand before it, as
+// OpenSSL writes it (RFC 7468 section 5.2); nothing may follow it.
 func onlyBlock(text []byte) (*pem.Block, error) {
 	if len(text) > maxKeyBytes {
 		return nil, fmt.Errorf("%w: %d bytes", ErrFormat, len(text))
 	}
 	block, rest := pem.Decode(text)
-	if block == nil {
+	switch {
+	case block == nil:
 		return nil, fmt.Errorf("%w: no PEM block", ErrFormat)
-	}
-	if next, _ := pem.Decode(rest); next != nil {
+	case bytes.Count(text, []byte("-----BEGIN ")) > 1:
 		return nil, fmt.Errorf("%w: a second PEM block", ErrFormat)
+	case len(bytes.TrimSpace(rest)) > 0:
+		return nil, fmt.Errorf("%w: text after the PEM block", ErrFormat)
+	case block.Headers["DEK-Info"] != "":
+		return nil, fmt.Errorf("%w: OpenSSL's old encryption under MD5; openssl pkcs8 -topk8 converts it", ErrFormat)
 	}
 	return block, nil
+}
+
+// parseDER reads one DER structure, with nothing behind it.
+func parseDER(der []byte, read func([]byte) (any, error)) (any, error) {
+	if len(der) > maxKeyDER {
+		return nil, fmt.Errorf("%w: a key of %d bytes", ErrFormat, len(der))
+	}
+	var whole asn1.RawValue
+	if rest, err := asn1.Unmarshal(der, &whole); err != nil || len(rest) > 0 {
+		return nil, fmt.Errorf("%w: not one DER structure", ErrFormat)
+	}
+	private, err := read(der)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrFormat, err)
+	}
+	return private, nil
 }
 
 func ask(password func() ([]byte, error)) ([]byte, error) {
@@ -112,81 +144,6 @@ func ask(password func() ([]byte, error)) ([]byte, error) {
 		return nil, ErrPasswordMissing
 	}
 	return password()
-}
-
-// openCosign opens cosign's format, after a look at what the file wants to spend.
-func openCosign(box []byte, password func() ([]byte, error)) (any, error) {
-	if _, err := cosignCost(box); err != nil {
-		return nil, err
-	}
-	secret, err := ask(password)
-	if err != nil {
-		return nil, err
-	}
-	der, err := encrypted.Decrypt(box, secret)
-	if err != nil {
-		// The box is authenticated: with a sound file only the password can be wrong.
-		return nil, ErrPassword
-	}
-	return parsed(x509.ParsePKCS8PrivateKey(der))
-}
-
-// openPKCS8 opens an encrypted PKCS #8 key.
-func openPKCS8(der []byte, password func() ([]byte, error)) (any, error) {
-	if _, err := pkcs8Cost(der); err != nil {
-		return nil, err
-	}
-	secret, err := ask(password)
-	if err != nil {
-		return nil, err
-	}
-	if len(secret) == 0 {
-		return nil, ErrPassword
-	}
-	private, err := pkcs8.ParsePKCS8PrivateKey(der, secret)
-	if err != nil {
-		return nil, ErrPassword
-	}
-	return private, nil
-}
-
-// cosignBox is the JSON inside cosign's format.
-type cosignBox struct {
-	KDF struct {
-		Name   string `json:"name"`
-		Params struct {
-			N int `json:"N"`
-			R int `json:"r"`
-			P int `json:"p"`
-		} `json:"params"`
-		Salt []byte `json:"salt"`
-	} `json:"kdf"`
-	Cipher struct {
-		Name  string `json:"name"`
-		Nonce []byte `json:"nonce"`
-	} `json:"cipher"`
-	Ciphertext []byte `json:"ciphertext"`
-}
-
-// Bounds of scrypt in a key file. cosign has written N = 32768 and 65536.
-const (
-	minScryptN = 1 << 14
-	maxScryptN = 1 << 20 // about 1 GiB with r = 8
-)
-
-func cosignCost(raw []byte) (string, error) {
-	var box cosignBox
-	if err := json.Unmarshal(raw, &box); err != nil {
-		return "", fmt.Errorf("%w: %w", ErrFormat, err)
-	}
-	p := box.KDF.Params
-	if box.KDF.Name != "scrypt" || box.Cipher.Name != "nacl/secretbox" || len(box.Cipher.Nonce) != 24 || len(box.Ciphertext) < 16 {
-		return "", fmt.Errorf("%w: kdf %.20q, cipher %.20q", ErrFormat, box.KDF.Name, box.Cipher.Name)
-	}
-	if p.N < minScryptN || p.N > maxScryptN || p.N&(p.N-1) != 0 || p.R != 8 || p.P != 1 {
-		return "", fmt.Errorf("%w: scrypt N=%d r=%d p=%d; N from %d to %d with r=8, p=1 is accepted", ErrCost, p.N, p.R, p.P, minScryptN, maxScryptN)
-	}
-	return fmt.Sprintf("scrypt N=%d r=%d p=%d", p.N, p.R, p.P), nil
 }
 
 // Encode returns the private key in PEM form. An empty password leaves PKCS #8
@@ -208,7 +165,7 @@ func (s *Signer) Encode(format Format, password []byte) ([]byte, error) {
 			KDFOpts: pkcs8.PBKDF2Opts{SaltSize: 16, IterationCount: pbkdf2Iterations, HMACHash: crypto.SHA256},
 		})
 	case format != FormatPKCS8:
-		return nil, fmt.Errorf("encoding a private key: %w: format %q", ErrFormat, format)
+		return nil, fmt.Errorf("encoding a private key: %w: format %q is not written", ErrFormat, format)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("encoding a private key: %w", err)

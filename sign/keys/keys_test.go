@@ -11,6 +11,7 @@ import (
 	"crypto/rsa"
 	"crypto/sha512"
 	"crypto/x509"
+	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
 	"errors"
@@ -22,6 +23,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/secure-systems-lab/go-securesystemslib/encrypted"
 	"github.com/sigstore/sigstore/pkg/signature"
 	"github.com/sigstore/sigstore/pkg/signature/options"
 	"github.com/youmark/pkcs8"
@@ -87,8 +89,9 @@ func TestFormats(t *testing.T) {
 	}
 }
 
-// TestCosignLayout: the bytes are those that cosign reads.
-func TestCosignLayout(t *testing.T) {
+// TestCosignFormat: KE-01. What is written is what the library that cosign uses
+// writes, and what it writes in any of its strengths is read.
+func TestCosignFormat(t *testing.T) {
 	t.Parallel()
 	signer, err := keys.Generate(keys.ECDSAP256)
 	if err != nil {
@@ -98,14 +101,57 @@ func TestCosignLayout(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	block, _ := pem.Decode(encoded)
-	var box map[string]any
-	if block == nil || block.Type != "ENCRYPTED SIGSTORE PRIVATE KEY" || json.Unmarshal(block.Bytes, &box) != nil {
-		t.Fatalf("not cosign's format: %s", encoded)
+	block, rest := pem.Decode(encoded)
+	if block == nil || block.Type != "ENCRYPTED SIGSTORE PRIVATE KEY" || len(block.Headers) > 0 || len(rest) > 0 {
+		t.Fatalf("KE-01 not cosign's format: %s", encoded)
 	}
-	older := bytes.ReplaceAll(encoded, []byte("SIGSTORE"), []byte("COSIGN"))
-	if _, err := keys.Parse(older, ask(password)); err != nil {
-		t.Errorf("cosign's older PEM type: %v", err)
+	der, err := encrypted.Decrypt(block.Bytes, password)
+	if err != nil {
+		t.Fatal(err)
+	}
+	private, err := x509.ParsePKCS8PrivateKey(der)
+	if same, isECDSA := private.(*ecdsa.PrivateKey); err != nil || !isECDSA || !same.PublicKey.Equal(signer.Public()) {
+		t.Errorf("KE-01 inside is no PKCS #8 key: %v", err)
+	}
+	for _, blockType := range []string{"ENCRYPTED COSIGN PRIVATE KEY", "ENCRYPTED SIGSTORE PRIVATE KEY"} {
+		for _, strength := range []encrypted.KDFParameterStrength{encrypted.Legacy, encrypted.Standard, encrypted.OWASP} {
+			for _, secret := range [][]byte{password, {}} {
+				box, err := encrypted.EncryptWithCustomKDFParameters(der, secret, strength)
+				if err != nil {
+					t.Fatal(err)
+				}
+				again, err := keys.Parse(pem.EncodeToMemory(&pem.Block{Type: blockType, Bytes: box}), ask(secret))
+				if err != nil || again.Key().ID() != signer.Key().ID() {
+					t.Errorf("KE-01 %s, strength %d, password of %d bytes: %v", blockType, strength, len(secret), err)
+				}
+			}
+		}
+	}
+}
+
+// TestDamagedBox: KE-01. A box that no password can open is no matter of the password.
+func TestDamagedBox(t *testing.T) {
+	t.Parallel()
+	box := func(kdf, cipher, salt, nonce, ciphertext string) []byte {
+		return pem.EncodeToMemory(&pem.Block{Type: "ENCRYPTED SIGSTORE PRIVATE KEY", Bytes: fmt.Appendf(nil,
+			`{"kdf":{"name":%q,"params":{"N":65536,"r":8,"p":1},"salt":%q},"cipher":{"name":%q,"nonce":%q},"ciphertext":%q}`, kdf, salt, cipher, nonce, ciphertext)})
+	}
+	b64 := func(n int) string { return base64.StdEncoding.EncodeToString(make([]byte, n)) }
+	for name, text := range map[string][]byte{
+		"another kdf":    box("argon2", "nacl/secretbox", b64(32), b64(24), b64(99)),
+		"another cipher": box("scrypt", "none", b64(32), b64(24), b64(99)),
+		"short nonce":    box("scrypt", "nacl/secretbox", b64(32), b64(23), b64(99)),
+		"no salt":        box("scrypt", "nacl/secretbox", "", b64(24), b64(99)),
+		"no ciphertext":  box("scrypt", "nacl/secretbox", b64(32), b64(24), b64(16)),
+		"no base64":      box("scrypt", "nacl/secretbox", b64(32), b64(24), "%"),
+		"no JSON":        pem.EncodeToMemory(&pem.Block{Type: "ENCRYPTED COSIGN PRIVATE KEY", Bytes: []byte("{")}),
+	} {
+		if _, err := keys.Parse(text, neverAsk(t)); !errors.Is(err, keys.ErrFormat) {
+			t.Errorf("KE-01 %s: %v", name, err)
+		}
+	}
+	if _, err := keys.Parse(box("scrypt", "nacl/secretbox", b64(32), b64(24), b64(99)), ask(password)); !errors.Is(err, keys.ErrPassword) {
+		t.Errorf("KE-01 a sound box: %v", err)
 	}
 }
 
@@ -121,7 +167,7 @@ func TestCostIsBounded(t *testing.T) {
 		t.Fatal(err)
 	}
 	block, _ := pem.Decode(encoded)
-	for _, n := range []int{1, 2, 1 << 13, 1 << 21, 1 << 30, 65537} {
+	for _, n := range []int{1, 2, 1 << 13, 1 << 14, 1 << 18, 1 << 21, 1 << 30, 65537} {
 		var box map[string]map[string]any
 		var rest map[string]any
 		if err := json.Unmarshal(block.Bytes, &rest); err != nil {
@@ -193,7 +239,7 @@ func TestFiles(t *testing.T) {
 	if _, err := os.Stat(lone + ".key"); err == nil {
 		t.Error("KE-04 half a pair was written")
 	}
-	// A symbolic link is neither followed nor, without force, replaced.
+	// A symbolic link is neither followed nor replaced, with force neither.
 	victim := filepath.Join(dir, "victim")
 	if err := os.WriteFile(victim, []byte("precious"), 0o600); err != nil {
 		t.Fatal(err)
@@ -201,10 +247,10 @@ func TestFiles(t *testing.T) {
 	if err := os.Symlink(victim, filepath.Join(dir, "link.key")); err != nil {
 		t.Fatal(err)
 	}
-	if err := other.WritePair(filepath.Join(dir, "link"), keys.FormatPKCS8, nil, false); !errors.Is(err, keys.ErrExists) {
+	if err := other.WritePair(filepath.Join(dir, "link"), keys.FormatPKCS8, nil, false); !errors.Is(err, keys.ErrNotRegular) {
 		t.Errorf("KE-04 symbolic link: %v", err)
 	}
-	if err := other.WritePair(filepath.Join(dir, "link"), keys.FormatPKCS8, nil, true); err != nil {
+	if err := other.WritePair(filepath.Join(dir, "link"), keys.FormatPKCS8, nil, true); !errors.Is(err, keys.ErrNotRegular) {
 		t.Errorf("KE-04 symbolic link with force: %v", err)
 	}
 	if raw, _ := os.ReadFile(victim); string(raw) != "precious" {
@@ -289,6 +335,9 @@ func TestHashIsTheKeys(t *testing.T) {
 		if err := right.VerifySignature(bytes.NewReader(sig), bytes.NewReader(message)); err != nil {
 			t.Errorf("KE-08 %s with %v: %v", algorithm, hash, err)
 		}
+		if algorithm == keys.ECDSAP384 {
+			checkDowngrade(t, signer, sig, right, message)
+		}
 		if _, err := signer.SignDigest(t.Context(), make([]byte, 20)); err == nil {
 			t.Errorf("KE-08 %s signed a digest of 20 bytes", algorithm)
 		}
@@ -322,6 +371,29 @@ func TestHashIsTheKeys(t *testing.T) {
 	}
 }
 
+// checkDowngrade: a P-384 key's SHA-384 and SHA-256 signatures do not pass for each
+// other.
+func checkDowngrade(t *testing.T, signer *keys.Signer, sig []byte, right signature.Verifier, message []byte) {
+	t.Helper()
+	lower, err := signature.LoadVerifier(signer.Public(), crypto.SHA256)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lowerSig, err := signer.WithSHA256().Sign(t.Context(), message)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := lower.VerifySignature(bytes.NewReader(lowerSig), bytes.NewReader(message)); err != nil {
+		t.Errorf("KE-08 WithSHA256: %v", err)
+	}
+	if lower.VerifySignature(bytes.NewReader(sig), bytes.NewReader(message)) == nil || right.VerifySignature(bytes.NewReader(lowerSig), bytes.NewReader(message)) == nil {
+		t.Error("KE-08 one hash passed for the other")
+	}
+	if signer.Hash() != crypto.SHA384 || signer.WithSHA256().Hash() != crypto.SHA256 || signer.Hash() != crypto.SHA384 {
+		t.Error("KE-08 WithSHA256 changed the signer that it was asked of")
+	}
+}
+
 // TestOddPEM: KE-10.
 func TestOddPEM(t *testing.T) {
 	t.Parallel()
@@ -334,6 +406,7 @@ func TestOddPEM(t *testing.T) {
 		t.Fatal(err)
 	}
 	public := signer.Key().PEM()
+	der, _ := pem.Decode(private)
 	for name, test := range map[string]struct {
 		text []byte
 		want error
@@ -342,6 +415,12 @@ func TestOddPEM(t *testing.T) {
 		"KE-10 no PEM":             {[]byte("hello"), keys.ErrFormat},
 		"KE-10 two keys":           {append(append([]byte(nil), private...), private...), keys.ErrFormat},
 		"KE-10 a public key":       {public, keys.ErrPublicKey},
+		"KE-10 broken second key":  {append(append([]byte(nil), private...), private[:len(private)/2]...), keys.ErrFormat},
+		"KE-10 broken first key":   {append(append([]byte(nil), private[:len(private)/2]...), private...), keys.ErrFormat},
+		"KE-10 junk behind":        {append(append([]byte(nil), private...), "junk"...), keys.ErrFormat},
+		"KE-10 junk in the DER":    {pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: append(append([]byte(nil), der.Bytes...), 0)}), keys.ErrFormat},
+		"KE-10 wrong label":        {pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: der.Bytes}), keys.ErrFormat},
+		"KE-10 a certificate":      {pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: []byte{1}}), keys.ErrPublicKey},
 		"KE-10 a foreign block":    {pem.EncodeToMemory(&pem.Block{Type: "OPENSSH PRIVATE KEY", Bytes: []byte{1}}), keys.ErrFormat},
 		"KE-10 50 MB":              {bytes.Repeat([]byte("A"), 50<<20), keys.ErrFormat},
 		"KE-10 garbage in a block": {pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: []byte{1, 2, 3}}), keys.ErrFormat},
@@ -370,6 +449,14 @@ func FuzzParse(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(plain)
+	files, _ := filepath.Glob(filepath.Join("testdata", "*.pem"))
+	for _, name := range files {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(text)
+	}
 	f.Add(signer.Key().PEM())
 	f.Add([]byte("-----BEGIN ENCRYPTED SIGSTORE PRIVATE KEY-----\neyJrZGYiOnt9fQ==\n-----END ENCRYPTED SIGSTORE PRIVATE KEY-----\n"))
 	f.Fuzz(func(t *testing.T, text []byte) {
