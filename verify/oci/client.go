@@ -14,7 +14,6 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -35,7 +34,7 @@ const (
 	defaultTimeout  = 30 * time.Second // of one request for a manifest or a list
 	blobTimeout     = 30 * time.Minute // of one streamed layer
 	pingTimeout     = 15 * time.Second
-	maxPing         = 1 << 16 // bytes of a ping's answer that are read
+	maxShort        = 1 << 16 // bytes that are read of a ping's answer or of an error
 )
 
 // Options say how registries are reached. The zero value is right for most: TLS
@@ -45,8 +44,9 @@ type Options struct {
 	Keychain authn.Keychain
 	// RootCAs replaces the system's certificate authorities; nil keeps them.
 	RootCAs *x509.CertPool
-	// InsecureHTTP allows plain HTTP for every host. Weakens transport only: all
-	// content is still checked against its digest.
+	// InsecureHTTP allows plain HTTP for every host that does not answer over TLS.
+	// It exposes credentials and tags to the network; content is still checked
+	// against its digest.
 	InsecureHTTP bool
 	// Timeout bounds one request; zero is 30 seconds.
 	Timeout time.Duration
@@ -69,18 +69,29 @@ type Client struct {
 
 // host is what is known about one registry.
 type host struct {
-	mu          sync.Mutex
-	registry    name.Registry
-	scheme      string
-	challenge   *transport.Challenge
-	sessions    map[string]*session
-	noReferrers bool
+	pinged    once // guards the next three
+	registry  name.Registry
+	scheme    string
+	challenge *transport.Challenge
+
+	mu        sync.Mutex
+	sessions  map[string]*session
+	referrers support
 }
 
 // session is an authenticated way to one repository.
 type session struct {
-	mu     sync.Mutex
-	client *http.Client
+	loggedIn once
+	learned  once
+	mu       sync.Mutex
+	client   *http.Client
+}
+
+// http returns the client with the newest credentials.
+func (s *session) http() *http.Client {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.client
 }
 
 // NewClient returns a client. Nothing is asked of any network yet.
@@ -107,6 +118,7 @@ func NewClient(o Options) *Client {
 			MaxIdleConnsPerHost:   maxConnsPerHost,
 			IdleConnTimeout:       time.Minute,
 			ForceAttemptHTTP2:     true,
+			DisableCompression:    true, // the bytes that are hashed are the bytes that were sent
 		}
 	}
 	c.base = transport.NewUserAgent(&guard{inner: &retrier{inner: inner}, allowHTTP: c.allowsHTTP}, o.UserAgent)
@@ -132,11 +144,11 @@ func (c *Client) Do(ctx context.Context, r Reference, method, path string, heade
 	if err != nil {
 		return nil, err
 	}
-	url := path
+	target := path
 	if !strings.Contains(path, "://") {
-		url = h.scheme + "://" + apiHost(r.Host) + "/v2/" + r.Repository + "/" + path
+		target = h.scheme + "://" + apiHost(r.Host) + "/v2/" + r.Repository + "/" + path
 	}
-	request, err := http.NewRequestWithContext(ctx, method, url, body)
+	request, err := http.NewRequestWithContext(ctx, method, target, body)
 	if err != nil {
 		return nil, fmt.Errorf("making a request: %w", err)
 	}
@@ -146,149 +158,23 @@ func (c *Client) Do(ctx context.Context, r Reference, method, path string, heade
 	for key, values := range header {
 		request.Header[key] = values
 	}
-	answer, err := s.client.Do(request)
+	answer, err := s.http().Do(request)
 	if err != nil {
 		return nil, classify(err)
 	}
+	if body != nil {
+		return answer, nil
+	}
+	again, err := c.learn(ctx, h, s, r, answer)
+	if !again && err == nil {
+		return answer, nil
+	}
+	drain(answer)
+	if err != nil {
+		return nil, err
+	}
+	if answer, err = s.http().Do(request.Clone(ctx)); err != nil {
+		return nil, classify(err)
+	}
 	return answer, nil
-}
-
-// session returns the authenticated way to a repository, made on first use.
-func (c *Client) session(ctx context.Context, r Reference) (*host, *session, error) {
-	c.mu.Lock()
-	h := c.hosts[r.Host]
-	if h == nil {
-		h = &host{sessions: make(map[string]*session)}
-		c.hosts[r.Host] = h
-	}
-	c.mu.Unlock()
-	if err := c.ping(ctx, h, r.Host); err != nil {
-		return nil, nil, fmt.Errorf("asking registry %s: %w", r.Host, err)
-	}
-	h.mu.Lock()
-	s := h.sessions[r.Repository]
-	if s == nil {
-		s = &session{}
-		h.sessions[r.Repository] = s
-	}
-	h.mu.Unlock()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.client == nil {
-		client, err := c.authenticate(ctx, h, r)
-		if err != nil {
-			return nil, nil, fmt.Errorf("logging in to %s: %w", r.Name(), err)
-		}
-		s.client = client
-	}
-	return h, s, nil
-}
-
-// ping learns how a host is spoken to, once.
-func (c *Client) ping(ctx context.Context, h *host, hostName string) error {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.challenge != nil {
-		return nil
-	}
-	registry, err := name.NewRegistry(apiHost(hostName), name.WeakValidation)
-	if err != nil {
-		return fmt.Errorf("%w: %w", ErrReference, err)
-	}
-	ctx, cancel := context.WithTimeout(ctx, pingTimeout)
-	defer cancel()
-	schemes := []string{"https"}
-	if c.allowsHTTP(apiHost(hostName)) {
-		// On loopback plain HTTP is asked first: a test or development registry.
-		schemes = []string{"http", "https"}
-	}
-	var failures []error
-	for _, scheme := range schemes {
-		challenge, err := c.pingWith(ctx, registry, scheme)
-		if err == nil {
-			h.registry, h.scheme, h.challenge = registry, scheme, challenge
-			return nil
-		}
-		failures = append(failures, err)
-		if !errors.Is(err, errSpeaksTLS) && scheme == "http" && loopback(hostName) {
-			break
-		}
-	}
-	return classify(errors.Join(failures...))
-}
-
-// errSpeaksTLS: a plain request met a TLS server; ask again with TLS.
-var errSpeaksTLS = errors.New("the server speaks TLS")
-
-// pingWith asks /v2/ over one scheme (distribution-spec, "Determining Support").
-func (c *Client) pingWith(ctx context.Context, registry name.Registry, scheme string) (*transport.Challenge, error) {
-	url := scheme + "://" + registry.RegistryStr() + "/v2/"
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrReference, err)
-	}
-	answer, err := (&http.Client{Transport: c.base, CheckRedirect: checkRedirect}).Do(request)
-	if err != nil {
-		return nil, err
-	}
-	defer answer.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(answer.Body, maxPing))
-	if err != nil {
-		return nil, err
-	}
-	challenge := &transport.Challenge{Insecure: scheme == "http"}
-	switch answer.StatusCode {
-	case http.StatusOK:
-		return challenge, nil
-	case http.StatusUnauthorized:
-		if err := readChallenge(challenge, answer.Header); err != nil {
-			return nil, err
-		}
-		return challenge, nil
-	case http.StatusBadRequest:
-		if scheme == "http" && strings.Contains(string(text), "HTTP request to an HTTPS server") {
-			return nil, errSpeaksTLS
-		}
-	}
-	if answer.StatusCode == http.StatusNotFound {
-		return nil, fmt.Errorf("%w: it has no /v2/; is it a registry?", ErrUnreachable)
-	}
-	return nil, statusError(answer.StatusCode, nil)
-}
-
-// authenticate makes the HTTP client that carries a repository's credentials.
-func (c *Client) authenticate(ctx context.Context, h *host, r Reference) (*http.Client, error) {
-	auth := authn.Anonymous
-	repository, err := name.NewRepository(apiHost(r.Host) + "/" + r.Repository)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrReference, err)
-	}
-	if h.challenge.Scheme != "" {
-		if auth, err = authn.Resolve(ctx, c.options.Keychain, repository); err != nil {
-			return nil, fmt.Errorf("%w: reading credentials: %w", ErrUnauthorized, err)
-		}
-	}
-	way := c.base
-	if h.challenge.Scheme != "" {
-		token := &transport.Token{}
-		if strings.EqualFold(h.challenge.Scheme, "bearer") {
-			scope := repository.Scope(transport.PullScope)
-			if c.options.Push {
-				scope = repository.Scope(transport.PushScope)
-			}
-			if token, err = transport.Exchange(ctx, h.registry, auth, c.base, []string{scope}, h.challenge); err != nil {
-				if strings.Contains(err.Error(), "realm") || strings.Contains(err.Error(), "refusing") {
-					return nil, fmt.Errorf("%w: %w", ErrRedirectRefused, err)
-				}
-				return nil, classify(err)
-			}
-			if token.Token == "" {
-				token.Token = token.AccessToken
-			}
-		}
-		if way, err = transport.FromToken(h.registry, auth, c.base, h.challenge, token); err != nil {
-			return nil, fmt.Errorf("%w: %w", ErrUnauthorized, err)
-		}
-	}
-	return &http.Client{Transport: way, CheckRedirect: checkRedirect}, nil
 }

@@ -65,6 +65,11 @@ func OpenArchive(name string) (*Layout, error) {
 		file.Close()
 		return nil, fmt.Errorf("opening archive %s: %w", name, err)
 	}
+	_, isLayout := sections["index.json"]
+	if _, isDocker := sections["manifest.json"]; isDocker && !isLayout {
+		file.Close()
+		return nil, fmt.Errorf("opening archive %s: %w: it is docker's old format, whose images have no digest; save it as an OCI archive", name, ErrMediaType)
+	}
 	l := &Layout{close: file.Close, open: func(name string) (io.ReadCloser, error) {
 		section, found := sections[name]
 		if !found {
@@ -89,7 +94,7 @@ func scanArchive(file *os.File) (map[string][2]int64, error) {
 			return sections, nil
 		}
 		if err != nil {
-			return nil, fmt.Errorf("%w: reading the tar: %w", ErrMediaType, err)
+			return nil, fmt.Errorf("%w: reading the tar, which must not be compressed: %w", ErrMediaType, err)
 		}
 		if len(sections) == maxArchiveEntries {
 			return nil, fmt.Errorf("%w: more than %d files", ErrLimit, maxArchiveEntries)
@@ -104,6 +109,9 @@ func scanArchive(file *os.File) (map[string][2]int64, error) {
 		offset, err := file.Seek(0, io.SeekCurrent)
 		if err != nil {
 			return nil, err
+		}
+		if _, twice := sections[name]; twice {
+			return nil, fmt.Errorf("%w: it holds %q twice", ErrAmbiguous, name)
 		}
 		sections[name] = [2]int64{offset, header.Size}
 	}
@@ -185,7 +193,18 @@ func (l *Layout) Manifest(ctx context.Context, r Reference, d Descriptor) (*Mani
 	if err != nil {
 		return nil, err
 	}
-	return ParseManifest(raw, d.MediaType)
+	mediaType := d.MediaType
+	for _, listed := range l.index.Manifests {
+		if mediaType == "" && listed.Digest == d.Digest {
+			mediaType = listed.MediaType // a manifest need not name its own
+		}
+	}
+	m, err := ParseManifest(raw, mediaType)
+	if err != nil {
+		return nil, fmt.Errorf("reading manifest %s: %w", d.Digest.Short(), err)
+	}
+	m.Digest = d.Digest
+	return m, nil
 }
 
 // TagManifest reads the manifest that carries a tag, as [Client.TagManifest] does.
@@ -199,19 +218,16 @@ func (l *Layout) TagManifest(ctx context.Context, r Reference, tag string) (*Man
 }
 
 // Blob reads a blob, as [Client.Blob] does.
-func (l *Layout) Blob(_ context.Context, _ Reference, d Descriptor, limit int64) ([]byte, error) {
+func (l *Layout) Blob(ctx context.Context, r Reference, d Descriptor, limit int64) ([]byte, error) {
 	if d.Data != nil {
-		return d.Data, checkContent(d, d.Data)
+		return embedded(d, limit)
 	}
-	if d.Size > limit {
-		return nil, fmt.Errorf("reading blob %s of %d bytes: %w (%d)", d.Digest.Short(), d.Size, ErrLimit, limit)
-	}
-	body, err := l.open("blobs/" + d.Digest.Algorithm() + "/" + d.Digest.Hex())
+	body, err := l.OpenBlob(ctx, r, d, limit)
 	if err != nil {
-		return nil, fmt.Errorf("reading blob %s: %w", d.Digest.Short(), err)
+		return nil, err
 	}
 	defer body.Close()
-	raw, err := readAll(newVerified(body, d, limit, nil), limit)
+	raw, err := io.ReadAll(body)
 	if err != nil {
 		return nil, fmt.Errorf("reading blob %s: %w", d.Digest.Short(), err)
 	}
@@ -220,6 +236,9 @@ func (l *Layout) Blob(_ context.Context, _ Reference, d Descriptor, limit int64)
 
 // OpenBlob streams a blob, as [Client.OpenBlob] does.
 func (l *Layout) OpenBlob(_ context.Context, _ Reference, d Descriptor, limit int64) (io.ReadCloser, error) {
+	if d.Digest.IsZero() {
+		return nil, fmt.Errorf("reading a blob: %w: it has no digest", ErrReference)
+	}
 	if d.Size > limit {
 		return nil, fmt.Errorf("reading blob %s of %d bytes: %w (%d)", d.Digest.Short(), d.Size, ErrLimit, limit)
 	}
@@ -260,6 +279,9 @@ func (l *Layout) ReferrersTag(ctx context.Context, r Reference, d digest.Digest)
 	m, err := l.TagManifest(ctx, r, FallbackTag(d))
 	if err != nil {
 		return nil, err
+	}
+	if !m.IsIndex() {
+		return nil, fmt.Errorf("reading the referrers tag of %s: %w: it is no index", d.Short(), ErrMediaType)
 	}
 	return m.Manifests, nil
 }

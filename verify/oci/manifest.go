@@ -29,6 +29,7 @@ const (
 	MaxManifestBytes = 4 << 20 // distribution-spec: registries take at least 4 MiB
 	maxDescriptors   = 10_000  // children or layers; a large release index has dozens
 	maxData          = 1 << 20 // bytes embedded in one descriptor
+	maxKeys          = 1_000   // keys of a manifest or a descriptor; the specification has a dozen
 )
 
 // Descriptor names content in a registry (image-spec, descriptor.md).
@@ -94,7 +95,10 @@ func ParseManifest(raw []byte, mediaType string) (*Manifest, error) {
 		return nil, fmt.Errorf("parsing a manifest of %d bytes: %w (%d)", len(raw), ErrLimit, MaxManifestBytes)
 	}
 	if err := strictjson.Check(raw); err != nil {
-		return nil, fmt.Errorf("parsing a manifest: %w: %w", ErrAmbiguous, err)
+		return nil, fmt.Errorf("parsing a manifest: %w: %w", jsonKind(err), err)
+	}
+	if err := checkSpelling(raw); err != nil {
+		return nil, fmt.Errorf("parsing a manifest: %w: %w", jsonKind(err), err)
 	}
 	var wire struct {
 		SchemaVersion int               `json:"schemaVersion"`
@@ -136,6 +140,68 @@ func ParseManifest(raw []byte, mediaType string) (*Manifest, error) {
 		return nil, fmt.Errorf("parsing a manifest: %w", err)
 	}
 	return m, nil
+}
+
+// jsonKind tells too much JSON from JSON with two readings.
+func jsonKind(err error) error {
+	if errors.Is(err, strictjson.ErrDepth) || errors.Is(err, strictjson.ErrMany) {
+		return ErrLimit
+	}
+	return ErrAmbiguous
+}
+
+// manifestKeys and descriptorKeys are the keys that decide what a manifest is.
+var (
+	manifestKeys   = []string{"schemaVersion", "mediaType", "artifactType", "config", "layers", "manifests", "subject", "annotations", "fsLayers"}
+	descriptorKeys = []string{"mediaType", "digest", "size", "data", "annotations", "artifactType", "platform"}
+)
+
+// checkSpelling refuses a key that only some readers take for one of theirs, such
+// as "Layers": encoding/json does, most others do not.
+func checkSpelling(raw []byte) error {
+	fields, err := misspelt(raw, manifestKeys)
+	if err != nil {
+		return err
+	}
+	for _, field := range fields {
+		items := [][]byte{field.Value}
+		switch field.Key {
+		case "config", "subject":
+		case "layers", "manifests":
+			if strictjson.IsNull(field.Value) {
+				continue
+			}
+			if items, err = strictjson.Array(field.Value, maxDescriptors); err != nil {
+				return err
+			}
+		default:
+			continue
+		}
+		for _, item := range items {
+			if strictjson.IsNull(item) {
+				continue
+			}
+			if _, err := misspelt(item, descriptorKeys); err != nil {
+				return fmt.Errorf("%s: %w", field.Key, err)
+			}
+		}
+	}
+	return nil
+}
+
+func misspelt(raw []byte, known []string) ([]strictjson.Field, error) {
+	fields, err := strictjson.Object(raw, maxKeys)
+	if err != nil {
+		return nil, err
+	}
+	for _, field := range fields {
+		for _, key := range known {
+			if field.Key != key && strings.EqualFold(field.Key, key) {
+				return nil, fmt.Errorf("key %q in place of %q", field.Key, key)
+			}
+		}
+	}
+	return fields, nil
 }
 
 // agreedType returns the one media type that the answer's header and the

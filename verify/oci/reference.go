@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"regexp"
+	"strconv"
 	"strings"
 
 	"github.com/hallmark-project/hallmark/attest/digest"
@@ -12,9 +13,12 @@ import (
 
 // dockerHub is the canonical host of Docker Hub; dockerHubAPI answers for it.
 const (
-	dockerHub    = "docker.io"
-	dockerHubAPI = "index.docker.io"
-	maxReference = 1024 // distribution-spec: a name has at most 255 characters
+	dockerHub     = "docker.io"
+	dockerHubAPI  = "index.docker.io"
+	maxReference  = 1024 // host, repository, tag and the longest digest fit
+	maxRepository = 255  // distribution-spec, "Pulling manifests"
+	maxHostName   = 253  // RFC 1035
+	maxPort       = 65535
 )
 
 // Reference is a parsed image reference in one canonical form, the same for
@@ -34,8 +38,8 @@ type Reference struct {
 var (
 	component = regexp.MustCompile(`^[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*$`)
 	tagText   = regexp.MustCompile(`^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$`)
-	hostLabel = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?$`)
-	portText  = regexp.MustCompile(`^[0-9]{1,5}$`)
+	hostLabel = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
+	portText  = regexp.MustCompile(`^[1-9][0-9]{0,4}$`)
 )
 
 // ParseReference reads an image reference (distribution-spec, "Pulling
@@ -71,17 +75,16 @@ func ParseReference(text string) (Reference, error) {
 		}
 	}
 	host, path := splitHost(name)
-	if err := checkHost(host); err != nil {
+	var err error
+	if r.Host, err = canonicalHost(host); err != nil {
 		return Reference{}, fmt.Errorf("%w: %q: %w", ErrReference, text, err)
 	}
-	r.Host, r.Repository = canonicalHost(host), path
+	r.Repository = path
 	if r.Host == dockerHub && !strings.Contains(path, "/") {
 		r.Repository = "library/" + path
 	}
-	for _, part := range strings.Split(r.Repository, "/") {
-		if !component.MatchString(part) {
-			return Reference{}, fmt.Errorf("%w: %q is no repository name in %q; names are lower case", ErrReference, part, text)
-		}
+	if err := checkRepository(r.Repository); err != nil {
+		return Reference{}, fmt.Errorf("%w: %q: %w", ErrReference, text, err)
 	}
 	if r.Tag == "" && !hasDigest {
 		r.Tag = "latest"
@@ -99,52 +102,109 @@ func splitHost(name string) (host, path string) {
 	return dockerHub, name
 }
 
-func checkHost(host string) error {
-	bare, port := host, ""
-	switch {
-	case strings.HasPrefix(host, "["):
-		address, rest, found := strings.Cut(host[1:], "]")
-		if !found {
-			return fmt.Errorf("%q is no host", host)
-		}
-		if ip, err := netip.ParseAddr(address); err != nil || !ip.Is6() || ip.Zone() != "" {
-			return fmt.Errorf("%q is no IPv6 address", address)
-		}
-		if rest == "" {
-			return nil
-		}
-		if rest[0] != ':' {
-			return fmt.Errorf("%q is no host", host)
-		}
-		return checkPort(rest[1:])
-	case strings.Contains(host, ":"):
-		bare, port, _ = strings.Cut(host, ":")
-		if err := checkPort(port); err != nil {
-			return err
+func checkRepository(path string) error {
+	if len(path) > maxRepository {
+		return fmt.Errorf("the repository name has %d characters, not at most %d", len(path), maxRepository)
+	}
+	for part := range strings.SplitSeq(path, "/") {
+		if !component.MatchString(part) {
+			return fmt.Errorf("%q is no part of a repository name; names are lower case", part)
 		}
 	}
-	for _, label := range strings.Split(bare, ".") {
+	return nil
+}
+
+// canonicalHost returns the one spelling of a host: addresses in their shortest
+// form, no default port, and one name for Docker Hub.
+func canonicalHost(host string) (string, error) {
+	bare, port, err := splitPort(host)
+	if err != nil {
+		return "", err
+	}
+	if strings.HasPrefix(bare, "[") {
+		ip, err := netip.ParseAddr(bare[1 : len(bare)-1])
+		if err != nil || !ip.Is6() || ip.Is4In6() || ip.Zone() != "" {
+			return "", fmt.Errorf("%q is no IPv6 address", bare)
+		}
+		bare = "[" + ip.String() + "]"
+	} else if err := checkHostName(bare); err != nil {
+		return "", err
+	}
+	if port == "443" && !loopback(bare) { // on loopback the default port is 80
+		port = ""
+	}
+	if port != "" {
+		return bare + ":" + port, nil
+	}
+	switch bare {
+	case dockerHubAPI, "registry-1.docker.io":
+		return dockerHub, nil
+	}
+	return bare, nil
+}
+
+// splitPort cuts "host:port"; an IPv6 address keeps its brackets.
+func splitPort(host string) (bare, port string, err error) {
+	bare, rest := host, ""
+	if strings.HasPrefix(host, "[") {
+		end := strings.IndexByte(host, ']')
+		if end < 0 {
+			return "", "", fmt.Errorf("%q is no host", host)
+		}
+		bare, rest = host[:end+1], host[end+1:]
+	} else if colon := strings.IndexByte(host, ':'); colon >= 0 {
+		bare, rest = host[:colon], host[colon:]
+	}
+	if rest == "" {
+		return bare, "", nil
+	}
+	port = strings.TrimPrefix(rest, ":")
+	number, err := strconv.Atoi(port)
+	if rest[0] != ':' || !portText.MatchString(port) || err != nil || number > maxPort {
+		return "", "", fmt.Errorf("%q is no port", port)
+	}
+	return bare, port, nil
+}
+
+// checkHostName checks a DNS name or an IPv4 address. A name whose last label
+// starts with a digit is only ever an address (RFC 3696 section 2), and an
+// address has one form: "127.1" and "0127.0.0.1" are refused.
+func checkHostName(host string) error {
+	if len(host) > maxHostName {
+		return fmt.Errorf("the host name has %d characters, not at most %d", len(host), maxHostName)
+	}
+	last := ""
+	for label := range strings.SplitSeq(host, ".") {
 		if !hostLabel.MatchString(label) {
 			return fmt.Errorf("%q is no host name; hosts are lower case ASCII", host)
 		}
+		last = label
+	}
+	if last[0] >= '0' && last[0] <= '9' {
+		if ip, err := netip.ParseAddr(host); err != nil || ip.String() != host {
+			return fmt.Errorf("%q is neither an IPv4 address nor a host name", host)
+		}
 	}
 	return nil
 }
 
-func checkPort(port string) error {
-	if !portText.MatchString(port) {
-		return fmt.Errorf("%q is no port", port)
+// check refuses a reference that was put together by hand and that
+// [ParseReference] would not return: its parts become parts of a URL.
+func (r Reference) check() error {
+	host, err := canonicalHost(r.Host)
+	if err == nil && host != r.Host {
+		err = fmt.Errorf("the host %q is not in its canonical form %q", r.Host, host)
+	}
+	if err == nil {
+		err = checkRepository(r.Repository)
+	}
+	if err == nil && r.Tag != "" && !tagText.MatchString(r.Tag) {
+		err = fmt.Errorf("%q is no tag", r.Tag)
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrReference, err)
 	}
 	return nil
-}
-
-// canonicalHost folds the spellings of one host together.
-func canonicalHost(host string) string {
-	switch host {
-	case dockerHubAPI, "registry-1.docker.io", "docker.io:443", "index.docker.io:443":
-		return dockerHub
-	}
-	return strings.TrimSuffix(host, ":443")
 }
 
 // Name returns "host/repository", without tag and digest.

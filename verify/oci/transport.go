@@ -6,12 +6,9 @@ import (
 	"io"
 	"net/http"
 	"net/netip"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 )
 
 // Retry policy: three attempts in all, and never a wait that the caller's
@@ -62,15 +59,31 @@ func checkRedirect(next *http.Request, via []*http.Request) error {
 	return nil
 }
 
-// internalAddress reports whether host is a literal of a loopback, private or
-// link-local address.
+// internalAddress reports whether host is the literal of an address that is not
+// on the public network, or a text that some resolvers take for one. A name that
+// resolves to such an address is the network's business.
 func internalAddress(host string) bool {
+	host = strings.TrimSuffix(strings.ToLower(host), ".")
 	ip, err := netip.ParseAddr(strings.Trim(host, "[]"))
 	if err != nil {
-		return host == "localhost"
+		last := host[strings.LastIndexByte(host, '.')+1:]
+		// "127.1", "2130706433" and "0x7f000001" are loopback to inet_aton.
+		return last == "localhost" || last == "" || last[0] >= '0' && last[0] <= '9'
 	}
 	ip = ip.Unmap()
-	return ip.IsLoopback() || ip.IsPrivate() || ip.IsLinkLocalUnicast() || ip.IsUnspecified()
+	for _, reserved := range reservedNetworks {
+		if reserved.Contains(ip) {
+			return true
+		}
+	}
+	return ip.IsLoopback() || ip.IsPrivate() || ip.IsLinkLocalUnicast() || ip.IsUnspecified() || ip.IsMulticast()
+}
+
+// reservedNetworks are internal beside what net/netip knows as such.
+var reservedNetworks = [...]netip.Prefix{
+	netip.MustParsePrefix("100.64.0.0/10"), // RFC 6598, shared by carriers and clouds
+	netip.MustParsePrefix("0.0.0.0/8"),     // RFC 1122, this host
+	netip.MustParsePrefix("64:ff9b::/96"),  // RFC 6052, an IPv4 address behind a translator
 }
 
 // retrier repeats reads that failed for a moment: 429 as Retry-After says, 502,
@@ -142,36 +155,20 @@ func brokenConnection(err error) bool {
 	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || strings.Contains(err.Error(), "connection reset")
 }
 
-// retryAfter reads the header's seconds (RFC 9110 section 10.2.3).
+// retryAfter reads the header's seconds or date (RFC 9110 section 10.2.3).
 func retryAfter(header http.Header, otherwise time.Duration) time.Duration {
-	seconds, err := strconv.Atoi(header.Get("Retry-After"))
-	if err != nil || seconds < 0 {
-		return otherwise
+	text := header.Get("Retry-After")
+	if seconds, err := strconv.Atoi(text); err == nil && seconds >= 0 {
+		return min(time.Duration(seconds), 24*3600) * time.Second
 	}
-	return time.Duration(seconds) * time.Second
+	if date, err := http.ParseTime(text); err == nil {
+		return max(time.Until(date), otherwise)
+	}
+	return otherwise
 }
 
 // drain reads the rest of a short body so that the connection can be reused.
 func drain(answer *http.Response) {
-	io.CopyN(io.Discard, answer.Body, maxPing)
+	io.CopyN(io.Discard, answer.Body, maxShort)
 	answer.Body.Close()
-}
-
-var challengeParameter = regexp.MustCompile(`([a-zA-Z_]+)="([^"]*)"`)
-
-// readChallenge reads the first Bearer or Basic challenge (RFC 9110 section 11.6.1).
-func readChallenge(into *transport.Challenge, header http.Header) error {
-	for _, text := range header.Values("WWW-Authenticate") {
-		scheme, parameters, _ := strings.Cut(strings.TrimSpace(text), " ")
-		switch strings.ToLower(scheme) {
-		case "bearer", "basic":
-			into.Scheme = strings.ToLower(scheme)
-			into.Parameters = make(map[string]string)
-			for _, pair := range challengeParameter.FindAllStringSubmatch(parameters, -1) {
-				into.Parameters[strings.ToLower(pair[1])] = pair[2]
-			}
-			return nil
-		}
-	}
-	return fmt.Errorf("%w: it wants a login of an unknown kind", ErrUnauthorized)
 }
