@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -43,40 +44,33 @@ quicker at each use.`,
   hallmark key generate --algorithm ed25519 --format pkcs8 --out release
   HALLMARK_PASSWORD=… hallmark key generate --out ci`,
 		Args: noArgs,
-		RunE: func(_ *cobra.Command, _ []string) error {
-			if noPassword && format != string(keys.FormatPKCS8) {
-				return hint(usageError("cosign's format has no form without a password"), "add --format pkcs8")
-			}
-			if noPassword && passwordFile != "" {
-				return usageError("--no-password and --password-file contradict each other")
-			}
-			signer, err := keys.Generate(keys.Algorithm(algorithm))
-			if errors.Is(err, keys.ErrAlgorithm) {
-				return hint(usageError("%s", err), "the algorithms are %v", keys.Algorithms())
-			}
-			if err != nil {
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := checkKeyFlags(algorithm, format, passwordFile, noPassword); err != nil {
 				return err
 			}
-			if format != string(keys.FormatCosign) && format != string(keys.FormatPKCS8) {
-				return hint(usageError("unknown key format %q", format), "the formats are cosign and pkcs8")
+			// Before a password is thought of in vain.
+			if err := keys.CheckFree(prefix, force); err != nil {
+				return hintKeyPlace(err)
 			}
 			var password []byte
 			if !noPassword {
-				if password, err = a.readPassword(passwordFile, true); err != nil {
+				var err error
+				if password, err = a.readPassword(cmd.Context(), passwordFile, true); err != nil {
 					return err
 				}
 				if len(password) == 0 && format == string(keys.FormatPKCS8) {
 					return hint(usageError("the password is empty"), "say --no-password if the key shall not be encrypted")
 				}
 			}
-			if err := signer.WritePair(prefix, keys.Format(format), password, force); err != nil {
-				if errors.Is(err, keys.ErrExists) {
-					return hint(err, "choose another --out, or --force to overwrite: what the old key signed stays signed by it")
-				}
+			signer, err := keys.Generate(keys.Algorithm(algorithm))
+			if err != nil {
 				return err
 			}
-			fmt.Fprintf(a.stdout, "private key  %s.key\npublic key   %s.pub\nkey ID       %s\n", prefix, prefix, signer.Key().ID())
-			return nil
+			if err := signer.WritePair(prefix, keys.Format(format), password, force); err != nil {
+				return hintKeyPlace(err)
+			}
+			_, err = fmt.Fprintf(a.stdout, "private key  %s.key\npublic key   %s.pub\nkey ID       %s\n", prefix, prefix, signer.Key().ID())
+			return err
 		},
 	}
 	flags := cmd.Flags()
@@ -89,14 +83,48 @@ quicker at each use.`,
 	return cmd
 }
 
+// checkKeyFlags refuses what cannot be made, before anything is asked or made.
+func checkKeyFlags(algorithm, format, passwordFile string, noPassword bool) error {
+	if !slices.Contains(keys.Algorithms(), keys.Algorithm(algorithm)) {
+		return hint(usageError("unknown key algorithm %q", algorithm), "the algorithms are %v", keys.Algorithms())
+	}
+	if format != string(keys.FormatCosign) && format != string(keys.FormatPKCS8) {
+		return hint(usageError("unknown key format %q", format), "the formats are cosign and pkcs8")
+	}
+	if noPassword && format != string(keys.FormatPKCS8) {
+		return hint(usageError("cosign's format has no form without a password"), "add --format pkcs8")
+	}
+	if noPassword && passwordFile != "" {
+		return hint(usageError("--no-password and --password-file contradict each other"), "leave one of them away")
+	}
+	return nil
+}
+
+func hintKeyPlace(err error) error {
+	switch {
+	case errors.Is(err, keys.ErrExists):
+		return hint(err, "choose another --out, or --force to overwrite: what the old key signed stays signed by it")
+	case errors.Is(err, keys.ErrNotRegular):
+		return hint(err, "choose another --out: only a regular file is overwritten, never a symbolic link, a folder or a device")
+	}
+	return hint(err, "--out names the place without .key and .pub; its folder must exist")
+}
+
 func newKeyPublicCommand(a *app) *cobra.Command {
 	var path, passwordFile string
 	cmd := &cobra.Command{
-		Use:     "public",
-		Short:   "Print the public key of a private key",
-		Example: "  hallmark key public --key hallmark.key > hallmark.pub",
-		Args:    noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		Use:   "public [FILE]",
+		Short: "Print the public key of a private key",
+		Example: `  hallmark key public hallmark.key > hallmark.pub
+  hallmark key public --key hallmark.key --password-file password.txt`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 1 {
+				if path != "" {
+					return hint(usageError("%q and --key %q name two keys", args[0], path), "leave one of them away")
+				}
+				path = args[0]
+			}
 			signer, err := a.loadSigner(cmd.Context(), path, passwordFile)
 			if err != nil {
 				return err
@@ -110,8 +138,12 @@ func newKeyPublicCommand(a *app) *cobra.Command {
 	return cmd
 }
 
+// keySchema names the form of what key inspect prints as JSON.
+const keySchema = "hallmark.dev/key/v1"
+
 // keyInspection is what `key inspect` prints.
 type keyInspection struct {
+	Schema     string `json:"schema"`
 	Kind       string `json:"kind"` // "public key" or "private key"
 	Algorithm  string `json:"algorithm,omitempty"`
 	KeyID      string `json:"keyId,omitempty"`
@@ -129,6 +161,9 @@ func newKeyInspectCommand(a *app) *cobra.Command {
   hallmark key inspect hallmark.pub --output json`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
+			if output != "text" && output != "json" {
+				return hint(usageError("unknown output %q", output), "--output is text or json")
+			}
 			text, err := readKeyFile(args[0])
 			if err != nil {
 				return err
@@ -137,38 +172,42 @@ func newKeyInspectCommand(a *app) *cobra.Command {
 			if err != nil {
 				return hint(fmt.Errorf("%s: %w", args[0], err), "a key file is one PEM block")
 			}
-			switch output {
-			case "json":
+			if output == "json" {
 				return json.NewEncoder(a.stdout).Encode(found)
-			case "text":
-			default:
-				return usageError("--output is text or json, not %q", output)
 			}
-			fmt.Fprintf(a.stdout, "%s\n", found.Kind)
-			for _, line := range [][2]string{{"algorithm", found.Algorithm}, {"key ID", found.KeyID}, {"format", found.Format}, {"derivation", found.Derivation}} {
-				if line[1] != "" {
-					fmt.Fprintf(a.stdout, "  %-10s  %s\n", line[0], line[1])
-				}
-			}
-			if found.Encrypted {
-				fmt.Fprintln(a.stdout, "  encrypted; hallmark key public shows its public key")
-			}
-			return nil
+			_, err = a.stdout.Write(found.text(args[0]))
+			return err
 		},
 	}
 	cmd.Flags().StringVar(&output, "output", "text", "text or json")
 	return cmd
 }
 
+func (k keyInspection) text(name string) []byte {
+	out := fmt.Appendf(nil, "%s\n", k.Kind)
+	for _, line := range [][2]string{{"algorithm", k.Algorithm}, {"key ID", k.KeyID}, {"format", k.Format}, {"derivation", k.Derivation}} {
+		if line[1] != "" {
+			out = fmt.Appendf(out, "  %-10s  %s\n", line[0], line[1])
+		}
+	}
+	switch {
+	case k.Encrypted:
+		out = fmt.Appendf(out, "  encrypted; hallmark key public %s asks for the password and prints the public key\n", name)
+	case k.Format != "":
+		out = append(out, "  not encrypted\n"...)
+	}
+	return out
+}
+
 func inspectKey(text []byte) (keyInspection, error) {
 	if key, err := trust.ParsePublicKey(text); err == nil {
-		return keyInspection{Kind: "public key", Algorithm: key.Algorithm(), KeyID: key.ID()}, nil
+		return keyInspection{Schema: keySchema, Kind: "public key", Algorithm: key.Algorithm(), KeyID: key.ID()}, nil
 	}
 	d, err := keys.Describe(text)
 	if err != nil {
 		return keyInspection{}, err
 	}
-	found := keyInspection{Kind: "private key", Format: string(d.Format), Encrypted: d.Encrypted, Derivation: d.Derivation}
+	found := keyInspection{Schema: keySchema, Kind: "private key", Format: string(d.Format), Encrypted: d.Encrypted, Derivation: d.Derivation}
 	if !d.Encrypted {
 		signer, err := keys.Parse(text, nil)
 		if err != nil {

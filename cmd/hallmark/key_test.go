@@ -52,17 +52,42 @@ func TestPasswordSources(t *testing.T) {
 		if code != source.want {
 			t.Errorf("KE-17 %s: exit code %d, want %d: %s", name, code, source.want, errs)
 		}
+		if code != exitAllow && !strings.Contains(errs, "hallmark: hint: ") {
+			t.Errorf("KE-17 %s: no hint: %s", name, errs)
+		}
 		if strings.Contains(out+errs, "secret") {
 			t.Errorf("KE-03 %s: the password stands in the output", name)
 		}
 	}
 }
 
-// TestKeyServicesAreNoPaths: KE-13.
+// TestPasswordsLeaveTheEnvironment: KE-03. No program that Hallmark starts inherits
+// a password, and Hallmark itself still knows it.
+func TestPasswordsLeaveTheEnvironment(t *testing.T) {
+	t.Parallel()
+	env := map[string]string{"HALLMARK_PASSWORD": "marker", "COSIGN_PASSWORD": "", "PATH": "/bin"}
+	lookup := withoutPasswords(
+		func(name string) (string, bool) { value, set := env[name]; return value, set },
+		func(name string) error { delete(env, name); return nil },
+	)
+	if len(env) != 1 || env["PATH"] != "/bin" {
+		t.Errorf("KE-03 the environment holds %v", env)
+	}
+	for name, want := range map[string]struct {
+		value string
+		set   bool
+	}{"HALLMARK_PASSWORD": {"marker", true}, "COSIGN_PASSWORD": {"", true}, "PATH": {"/bin", true}, "HOME": {"", false}} {
+		if value, set := lookup(name); value != want.value || set != want.set {
+			t.Errorf("KE-03 %s is %q, %v", name, value, set)
+		}
+	}
+}
+
+// TestKeyServicesAreNoPaths: KE-13. Not even where a file has that name.
 func TestKeyServicesAreNoPaths(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{"awskms:///alias/x", "kms:x", "http://127.0.0.1/key", "https://example.com/key", "gcpkms://projects/x", "k8s://ns/secret", "pkcs11:token=x"} {
-		for _, args := range [][]string{{"sign", "example.com/app", "--key", name}, {"key", "public", "--key", name}} {
+	for _, name := range []string{"awskms:///alias/x", "kms:x", "http://127.0.0.1/key", "https://example.com/key", "gcpkms://projects/x", "k8s://ns/secret", "pkcs11:token=x", "a.b://c", "testdata/x://y"} {
+		for _, args := range [][]string{{"sign", "example.com/app", "--key", name}, {"verify", "example.com/app", "--key", name}, {"key", "public", "--key", name}, {"key", "inspect", name}} {
 			code, _, errs := runWith(t, nil, "", args...)
 			if code != exitUsage || !strings.Contains(errs, "key service or URL") {
 				t.Errorf("KE-13 %v: %d %s", args, code, errs)
@@ -92,6 +117,15 @@ func TestKeyMistakesHaveHints(t *testing.T) {
 		"algorithm":        {[]string{"key", "generate", "--algorithm", "dsa", "--format", "pkcs8", "--no-password", "--out", prefix + "2"}, exitUsage, "ecdsa-p256"},
 		"public for sign":  {[]string{"sign", "127.0.0.1:1/app", "--key", prefix + ".pub"}, exitDeny, "private key"},
 		"private to check": {[]string{"verify", "127.0.0.1:1/app", "--key", prefix + ".key"}, exitDeny, "key public"},
+		"format":           {[]string{"key", "generate", "--format", "jwk", "--out", prefix + "2"}, exitUsage, "pkcs8"},
+		"two wishes":       {[]string{"key", "generate", "--format", "pkcs8", "--no-password", "--password-file", empty, "--out", prefix + "2"}, exitUsage, "leave one"},
+		"empty password":   {[]string{"key", "generate", "--format", "pkcs8", "--password-file", empty, "--out", prefix + "2"}, exitUsage, "--no-password"},
+		"no folder":        {[]string{"key", "generate", "--format", "pkcs8", "--no-password", "--out", filepath.Join(dir, "no", "k")}, exitDeny, "folder must exist"},
+		"two keys":         {[]string{"key", "public", prefix + ".key", "--key", prefix + ".key"}, exitUsage, "leave one"},
+		"public to derive": {[]string{"key", "public", prefix + ".pub"}, exitDeny, "private key"},
+		"a folder":         {[]string{"key", "inspect", dir}, exitDeny, "check the path"},
+		"output":           {[]string{"key", "inspect", prefix + ".pub", "--output", "yaml"}, exitUsage, "text or json"},
+		"no key":           {[]string{"key", "public"}, exitUsage, "--key"},
 		"missing":          {[]string{"key", "inspect", prefix + ".nosuch"}, exitDeny, "key generate"},
 		"empty":            {[]string{"key", "inspect", empty}, exitDeny, "one PEM block"},
 		"unknown flag":     {[]string{"key", "generate", "--ouput", "x"}, exitUsage, "--help"},

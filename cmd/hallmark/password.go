@@ -24,11 +24,30 @@ const (
 // passwordVariables are asked in this order. The second is cosign's.
 var passwordVariables = [...]string{"HALLMARK_PASSWORD", "COSIGN_PASSWORD"}
 
+// withoutPasswords takes the passwords out of the process's environment, so that no
+// program that is started later inherits them, and returns a lookup that knows them
+// still. What the system shows as the environment of the process at its start, to
+// its own user, stays.
+func withoutPasswords(lookup func(string) (string, bool), unset func(string) error) func(string) (string, bool) {
+	kept := map[string]string{}
+	for _, name := range passwordVariables {
+		if value, set := lookup(name); set && unset(name) == nil {
+			kept[name] = value
+		}
+	}
+	return func(name string) (string, bool) {
+		if value, known := kept[name]; known {
+			return value, true
+		}
+		return lookup(name)
+	}
+}
+
 // readPassword returns a password from the first source that there is: the file,
 // "-" for standard input, a variable (set and empty is the empty password), or a
 // prompt on a terminal. One line break at the end is taken away. A new password
 // is asked for twice.
-func (a *app) readPassword(file string, twice bool) ([]byte, error) {
+func (a *app) readPassword(ctx context.Context, file string, twice bool) ([]byte, error) {
 	if file != "" {
 		return a.passwordFile(file)
 	}
@@ -39,14 +58,14 @@ func (a *app) readPassword(file string, twice bool) ([]byte, error) {
 	}
 	input, isFile := a.stdin.(*os.File)
 	if !isFile || !term.IsTerminal(int(input.Fd())) {
-		return nil, hint(usageError("the key is encrypted and there is nobody to ask for its password"),
+		return nil, hint(usageError("a password is needed and there is no terminal to ask for it"),
 			"set HALLMARK_PASSWORD, or name a file with --password-file")
 	}
-	password, err := a.prompt(input, "Password for the key: ")
+	password, err := a.prompt(ctx, input, "Password for the key: ")
 	if err != nil || !twice {
 		return password, err
 	}
-	again, err := a.prompt(input, "The same again: ")
+	again, err := a.prompt(ctx, input, "The same again: ")
 	if err != nil {
 		return nil, err
 	}
@@ -56,14 +75,36 @@ func (a *app) readPassword(file string, twice bool) ([]byte, error) {
 	return password, nil
 }
 
-func (a *app) prompt(input *os.File, text string) ([]byte, error) {
-	fmt.Fprint(a.stderr, text)
-	password, err := term.ReadPassword(int(input.Fd()))
-	fmt.Fprintln(a.stderr)
+// prompt asks on a terminal, without echo. It ends when ctx does, with the terminal
+// as it was: the read itself cannot be interrupted and ends with the process.
+func (a *app) prompt(ctx context.Context, input *os.File, text string) ([]byte, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	before, err := term.GetState(int(input.Fd()))
 	if err != nil {
 		return nil, fmt.Errorf("reading the password: %w", err)
 	}
-	return password, nil
+	fmt.Fprint(a.stderr, text)
+	defer fmt.Fprintln(a.stderr)
+	type answer struct {
+		password []byte
+		err      error
+	}
+	answers := make(chan answer, 1)
+	go func() {
+		password, err := term.ReadPassword(int(input.Fd()))
+		answers <- answer{password, err}
+	}()
+	select {
+	case <-ctx.Done():
+		return nil, errors.Join(ctx.Err(), term.Restore(int(input.Fd()), before))
+	case got := <-answers:
+		if got.err != nil {
+			return nil, fmt.Errorf("reading the password: %w", got.err)
+		}
+		return got.password, nil
+	}
 }
 
 func (a *app) passwordFile(name string) ([]byte, error) {
@@ -78,10 +119,10 @@ func (a *app) passwordFile(name string) ([]byte, error) {
 	}
 	raw, err := io.ReadAll(io.LimitReader(reader, maxPasswordBytes+1))
 	if err != nil {
-		return nil, fmt.Errorf("reading the password: %w", err)
+		return nil, hint(fmt.Errorf("reading the password: %w", err), "--password-file names a file that holds the password alone")
 	}
 	if len(raw) > maxPasswordBytes {
-		return nil, fmt.Errorf("reading the password: more than %d bytes", maxPasswordBytes)
+		return nil, hint(fmt.Errorf("reading the password: more than %d bytes", maxPasswordBytes), "--password-file names a file that holds the password alone")
 	}
 	raw = bytes.TrimPrefix(raw, []byte("\xef\xbb\xbf"))
 	raw = bytes.TrimSuffix(raw, []byte("\n"))
@@ -89,18 +130,18 @@ func (a *app) passwordFile(name string) ([]byte, error) {
 }
 
 // loadSigner reads the private key that --key names.
-func (a *app) loadSigner(_ context.Context, path, passwordFile string) (*keys.Signer, error) {
+func (a *app) loadSigner(ctx context.Context, path, passwordFile string) (*keys.Signer, error) {
 	text, err := readKeyFile(path)
 	if err != nil {
 		return nil, err
 	}
-	signer, err := keys.Parse(text, func() ([]byte, error) { return a.readPassword(passwordFile, false) })
+	signer, err := keys.Parse(text, func() ([]byte, error) { return a.readPassword(ctx, passwordFile, false) })
 	if err == nil {
 		return signer, nil
 	}
-	var coded *codeError
-	if errors.As(err, &coded) {
-		return nil, coded
+	var hinted *hintError // from a source of passwords, which says all there is to say
+	if errors.As(err, &hinted) {
+		return nil, hinted
 	}
 	err = fmt.Errorf("%s: %w", path, err)
 	switch {
@@ -136,25 +177,24 @@ func readKeyFile(path string) ([]byte, error) {
 	if path == "" {
 		return nil, hint(usageError("no key was named"), "name one with --key; hallmark key generate makes one")
 	}
-	if scheme, _, found := strings.Cut(path, ":"); found && len(scheme) > 1 && !strings.ContainsAny(scheme, `/\.`) {
-		if _, err := os.Stat(path); err != nil {
-			return nil, hint(usageError("--key %q names a key service or URL, which this version does not know", path), "name a key file")
-		}
+	if scheme, _, found := strings.Cut(path, ":"); found && len(scheme) > 1 && !strings.ContainsAny(scheme, `/\.`) || strings.Contains(path, "://") {
+		return nil, hint(usageError("--key %q names a key service or URL, which this version does not know", path),
+			"name a key file; ./%s if that is its name", path)
 	}
 	file, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, hint(fmt.Errorf("reading key %s: no such file", path), "hallmark key generate makes a key pair")
+	}
 	if err != nil {
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil, hint(fmt.Errorf("reading key %s: no such file", path), "hallmark key generate makes a key pair")
-		}
-		return nil, fmt.Errorf("reading key %s: %w", path, err)
+		return nil, hint(fmt.Errorf("reading key: %w", err), "check the path and its permissions")
 	}
 	defer file.Close()
 	text, err := io.ReadAll(io.LimitReader(file, maxKeyFileBytes+1))
 	if err != nil {
-		return nil, fmt.Errorf("reading key %s: %w", path, err)
+		return nil, hint(fmt.Errorf("reading key: %w", err), "check the path and its permissions")
 	}
 	if len(text) > maxKeyFileBytes {
-		return nil, fmt.Errorf("reading key %s: more than %d bytes; this is no key", path, maxKeyFileBytes)
+		return nil, hint(fmt.Errorf("reading key %s: more than %d bytes, which no key has", path, maxKeyFileBytes), "hallmark key generate makes a key pair")
 	}
 	return text, nil
 }
