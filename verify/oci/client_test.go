@@ -332,18 +332,31 @@ func FuzzParseReference(f *testing.F) {
 	})
 }
 
+// FuzzParseManifest: what is taken is exactly one thing, holds only descriptors
+// that can be read, and no other bytes are taken under its digest.
 func FuzzParseManifest(f *testing.F) {
-	f.Add([]byte(`{"schemaVersion":2,"mediaType":"`+oci.TypeIndex+`","manifests":[]}`), oci.TypeIndex)
-	f.Fuzz(func(t *testing.T, raw []byte, mediaType string) {
+	f.Add([]byte(`{"schemaVersion":2,"mediaType":"`+oci.TypeIndex+`","manifests":[]}`), oci.TypeIndex, uint16(3))
+	f.Add([]byte(`{"schemaVersion":2,"mediaType":"`+oci.TypeImage+`","config":{`+plain+`},"layers":[{`+plain+`}]}`), oci.TypeImage, uint16(40))
+	f.Fuzz(func(t *testing.T, raw []byte, mediaType string, at uint16) {
 		m, err := oci.ParseManifest(raw, mediaType)
 		if err != nil {
 			return
 		}
-		if m.IsIndex() == (m.Layers != nil) && len(m.Layers) > 0 {
-			t.Error("an index with layers")
+		if m.IsIndex() == (m.Layers != nil) || m.IsIndex() != (m.Manifests != nil) {
+			t.Errorf("layers %v and manifests %v in %q", m.Layers, m.Manifests, m.MediaType)
 		}
 		if m.Digest != digest.FromBytes(raw) {
 			t.Error("the digest is not the bytes'")
+		}
+		for _, d := range append(append([]oci.Descriptor(nil), m.Layers...), m.Manifests...) {
+			if d.Digest.IsZero() || d.Size < 0 || d.Data != nil && !d.Digest.Matches(d.Data) {
+				t.Errorf("an unusable descriptor: %+v", d)
+			}
+		}
+		changed := append([]byte(nil), raw...)
+		changed[int(at)%len(raw)] ^= 1
+		if other, err := oci.ParseManifest(changed, mediaType); err == nil && other.Digest == m.Digest {
+			t.Error("other bytes under the same digest")
 		}
 	})
 }

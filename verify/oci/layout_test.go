@@ -171,3 +171,145 @@ func TestOC23ForeignLayers(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// TestHostileArchives: what an archive may hold beside an image.
+func TestHostileArchives(t *testing.T) {
+	t.Parallel()
+	files, image, layer := layoutFiles()
+	entries := func(change func(*tar.Writer)) string {
+		var packed bytes.Buffer
+		writer := tar.NewWriter(&packed)
+		for name, raw := range files {
+			addFile(t, writer, name, raw)
+		}
+		change(writer)
+		if err := writer.Close(); err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(t.TempDir(), "image.tar")
+		if err := os.WriteFile(path, packed.Bytes(), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	for name, test := range map[string]struct {
+		path string
+		want error
+	}{
+		"OC-33 an absolute name":     {entries(func(w *tar.Writer) { addFile(t, w, "/etc/passwd", nil) }), oci.ErrMediaType},
+		"OC-33 a name that leaves":   {entries(func(w *tar.Writer) { addFile(t, w, "blobs/../../x", nil) }), oci.ErrMediaType},
+		"OC-43 two indexes":          {entries(func(w *tar.Writer) { addFile(t, w, "./index.json", []byte("{}")) }), oci.ErrAmbiguous},
+		"docker's old format":        {writeArchive(t, map[string][]byte{"manifest.json": []byte("[]")}), oci.ErrMediaType},
+		"no layout at all":           {writeArchive(t, map[string][]byte{"x": nil}), oci.ErrNotFound},
+		"no tar":                     {filepath.Join(writeLayout(t, map[string][]byte{"x": bytes.Repeat([]byte("no tar "), 1000)}), "x"), oci.ErrMediaType},
+		"OC-13 an index of too many": {writeArchive(t, map[string][]byte{"index.json": manyReferrers(50_000)}), oci.ErrLimit},
+	} {
+		l, err := oci.OpenArchive(test.path)
+		if !errors.Is(err, test.want) {
+			t.Errorf("%s: %v, want %v", name, err, test.want)
+		}
+		if err == nil {
+			l.Close()
+		}
+	}
+	// A link is no blob, and a sparse file's bytes are those on disk.
+	path := entries(func(w *tar.Writer) {
+		for _, kind := range []byte{tar.TypeSymlink, tar.TypeLink} {
+			header := &tar.Header{Typeflag: kind, Name: fmt.Sprintf("blobs/sha256/%064d", kind), Linkname: "/etc/passwd"}
+			if err := w.WriteHeader(header); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+	l, err := oci.OpenArchive(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	for _, kind := range []byte{tar.TypeSymlink, tar.TypeLink} {
+		linked := digest.MustParse(fmt.Sprintf("sha256:%064d", kind))
+		if _, err := l.Blob(t.Context(), oci.Reference{}, oci.Descriptor{Digest: linked, Size: -1}, 100); !errors.Is(err, oci.ErrNotFound) {
+			t.Errorf("OC-35 a link in an archive: %v", err)
+		}
+	}
+	if _, err := l.Blob(t.Context(), oci.Reference{}, oci.Descriptor{Size: -1}, 100); !errors.Is(err, oci.ErrReference) {
+		t.Errorf("OC-29 no digest: %v", err)
+	}
+	for size, want := range map[int64]error{6: nil, -1: nil, 5: oci.ErrSizeMismatch, 7: oci.ErrSizeMismatch, 0: oci.ErrSizeMismatch, 101: oci.ErrLimit} {
+		if _, err := l.Blob(t.Context(), oci.Reference{}, oci.Descriptor{Digest: layer, Size: size}, 100); !errors.Is(err, want) {
+			t.Errorf("OC-31 size %d: %v, want %v", size, err, want)
+		}
+	}
+	// A manifest need not name its own type: then its entry's counts.
+	if m, err := l.Manifest(t.Context(), oci.Reference{}, oci.Descriptor{Digest: image, Size: -1}); err != nil || m.Digest != image {
+		t.Errorf("the image by digest: %v, %v", m, err)
+	}
+}
+
+func addFile(t testing.TB, writer *tar.Writer, name string, raw []byte) {
+	t.Helper()
+	if err := writer.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: name, Size: int64(len(raw)), Mode: 0o600}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := writer.Write(raw); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestOC35Folders: what is no regular file is not read, wherever it stands.
+func TestOC35Folders(t *testing.T) {
+	t.Parallel()
+	files, image, layer := layoutFiles()
+	t.Run("OC-35 index.json is a symbolic link", func(t *testing.T) {
+		t.Parallel()
+		dir := writeLayout(t, files)
+		path := filepath.Join(dir, "index.json")
+		if err := errors.Join(os.Rename(path, path+".real"), os.Symlink("index.json.real", path)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := oci.OpenLayout(dir); !errors.Is(err, oci.ErrMediaType) {
+			t.Errorf("got %v", err)
+		}
+	})
+	t.Run("OC-35 blobs lies outside", func(t *testing.T) {
+		t.Parallel()
+		dir, outside := writeLayout(t, files), writeLayout(t, files)
+		path := filepath.Join(dir, "blobs")
+		if err := errors.Join(os.RemoveAll(path), os.Symlink(filepath.Join(outside, "blobs"), path)); err != nil {
+			t.Fatal(err)
+		}
+		l, err := oci.OpenLayout(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		if raw, err := l.Blob(t.Context(), oci.Reference{}, oci.Descriptor{Digest: layer, Size: 6}, 100); err == nil {
+			t.Errorf("read %q from outside", raw)
+		}
+	})
+	t.Run("OC-39 any byte of any blob", func(t *testing.T) {
+		t.Parallel()
+		for _, d := range []digest.Digest{image, layer} {
+			name := "blobs/sha256/" + d.Hex()
+			for i := range files[name] {
+				changed := map[string][]byte{}
+				for other, raw := range files {
+					changed[other] = raw
+				}
+				changed[name] = bytes.Clone(files[name])
+				changed[name][i] ^= 1
+				if i%7 != 0 { // one in seven is enough of a long manifest
+					continue
+				}
+				l, err := oci.OpenLayout(writeLayout(t, changed))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if _, err := l.Blob(t.Context(), oci.Reference{}, oci.Descriptor{Digest: d, Size: -1}, 1000); !errors.Is(err, oci.ErrDigestMismatch) {
+					t.Errorf("byte %d of %s: %v", i, d.Short(), err)
+				}
+				l.Close()
+			}
+		}
+	})
+}

@@ -36,10 +36,11 @@ type Reference struct {
 }
 
 var (
-	component = regexp.MustCompile(`^[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*$`)
-	tagText   = regexp.MustCompile(`^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$`)
-	hostLabel = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
-	portText  = regexp.MustCompile(`^[1-9][0-9]{0,4}$`)
+	component  = regexp.MustCompile(`^[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*$`)
+	tagText    = regexp.MustCompile(`^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$`)
+	hostLabel  = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
+	numberText = regexp.MustCompile(`^([0-9]+|0x[0-9a-f]*)$`)
+	portText   = regexp.MustCompile(`^[1-9][0-9]{0,4}$`)
 )
 
 // ParseReference reads an image reference (distribution-spec, "Pulling
@@ -166,26 +167,31 @@ func splitPort(host string) (bare, port string, err error) {
 	return bare, port, nil
 }
 
-// checkHostName checks a DNS name or an IPv4 address. A name whose last label
-// starts with a digit is only ever an address (RFC 3696 section 2), and an
-// address has one form: "127.1" and "0127.0.0.1" are refused.
+// checkHostName checks a DNS name or an IPv4 address. A host that ends in a number
+// is an address (RFC 3696 section 2), and an address has one form: "127.1" and
+// "0127.0.0.1" are refused.
 func checkHostName(host string) error {
 	if len(host) > maxHostName {
 		return fmt.Errorf("the host name has %d characters, not at most %d", len(host), maxHostName)
 	}
-	last := ""
 	for label := range strings.SplitSeq(host, ".") {
 		if !hostLabel.MatchString(label) {
 			return fmt.Errorf("%q is no host name; hosts are lower case ASCII", host)
 		}
-		last = label
 	}
-	if last[0] >= '0' && last[0] <= '9' {
+	if endsInNumber(host) {
 		if ip, err := netip.ParseAddr(host); err != nil || ip.String() != host {
 			return fmt.Errorf("%q is neither an IPv4 address nor a host name", host)
 		}
 	}
 	return nil
+}
+
+// endsInNumber reports whether some resolvers take host for an IPv4 address: its
+// last label is a decimal, octal or hexadecimal number.
+func endsInNumber(host string) bool {
+	last := host[strings.LastIndexByte(host, '.')+1:]
+	return numberText.MatchString(last)
 }
 
 // check refuses a reference that was put together by hand and that

@@ -66,9 +66,8 @@ func internalAddress(host string) bool {
 	host = strings.TrimSuffix(strings.ToLower(host), ".")
 	ip, err := netip.ParseAddr(strings.Trim(host, "[]"))
 	if err != nil {
-		last := host[strings.LastIndexByte(host, '.')+1:]
 		// "127.1", "2130706433" and "0x7f000001" are loopback to inet_aton.
-		return last == "localhost" || last == "" || last[0] >= '0' && last[0] <= '9'
+		return host == "" || host == "localhost" || strings.HasSuffix(host, ".localhost") || endsInNumber(host)
 	}
 	ip = ip.Unmap()
 	for _, reserved := range reservedNetworks {
