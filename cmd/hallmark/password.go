@@ -81,7 +81,8 @@ func (a *app) prompt(ctx context.Context, input *os.File, text string) ([]byte, 
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	before, err := term.GetState(int(input.Fd()))
+	fd := int(input.Fd())
+	before, err := term.GetState(fd)
 	if err != nil {
 		return nil, fmt.Errorf("reading the password: %w", err)
 	}
@@ -93,12 +94,12 @@ func (a *app) prompt(ctx context.Context, input *os.File, text string) ([]byte, 
 	}
 	answers := make(chan answer, 1)
 	go func() {
-		password, err := term.ReadPassword(int(input.Fd()))
+		password, err := term.ReadPassword(fd)
 		answers <- answer{password, err}
 	}()
 	select {
 	case <-ctx.Done():
-		return nil, errors.Join(ctx.Err(), term.Restore(int(input.Fd()), before))
+		return nil, errors.Join(ctx.Err(), term.Restore(fd, before))
 	case got := <-answers:
 		if got.err != nil {
 			return nil, fmt.Errorf("reading the password: %w", got.err)

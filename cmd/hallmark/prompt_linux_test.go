@@ -102,7 +102,7 @@ func TestPromptDoesNotEcho(t *testing.T) {
 // terminal is as it was.
 func TestPromptEndsWithItsContext(t *testing.T) {
 	t.Parallel()
-	_, program := openTerminal(t)
+	person, program := openTerminal(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	a := &app{stdin: program, stderr: &bytes.Buffer{}, getenv: func(string) string { return "" }}
@@ -123,5 +123,21 @@ func TestPromptEndsWithItsContext(t *testing.T) {
 	}
 	if !echoes(t, program) {
 		t.Error("KE-17 the terminal does not echo afterwards")
+	}
+	// The read goes on until a line comes; it then sets the terminal back, which shows
+	// that it is over, and the terminal can be closed.
+	state, err := unix.IoctlGetTermios(int(program.Fd()), unix.TCGETS)
+	if err != nil {
+		t.Fatal(err)
+	}
+	state.Lflag &^= unix.ECHO
+	if err := unix.IoctlSetTermios(int(program.Fd()), unix.TCSETS, state); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := person.WriteString("\n"); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(10 * time.Second); !echoes(t, program) && time.Now().Before(deadline); {
+		time.Sleep(time.Millisecond)
 	}
 }
