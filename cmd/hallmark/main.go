@@ -12,5 +12,8 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	os.Exit(run(ctx, &app{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv, lookupEnv: os.LookupEnv}, os.Args[1:]))
+	// The first Ctrl-C ends the work in an orderly way; the second ends the program,
+	// even in a read that nothing can interrupt.
+	context.AfterFunc(ctx, stop)
+	os.Exit(run(ctx, &app{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv, lookupEnv: withoutPasswords(os.LookupEnv, os.Unsetenv)}, os.Args[1:]))
 }
