@@ -240,9 +240,26 @@ func TestHostileArchives(t *testing.T) {
 			t.Errorf("OC-31 size %d: %v, want %v", size, err, want)
 		}
 	}
-	// A manifest need not name its own type: then its entry's counts.
 	if m, err := l.Manifest(t.Context(), oci.Reference{}, oci.Descriptor{Digest: image, Size: -1}); err != nil || m.Digest != image {
 		t.Errorf("the image by digest: %v, %v", m, err)
+	}
+}
+
+// TestLayoutWithoutOwnTypes: a manifest need not name its own type (image-spec,
+// manifest.md); then what the index says of it counts, also by digest.
+func TestLayoutWithoutOwnTypes(t *testing.T) {
+	t.Parallel()
+	manifest := []byte(`{"schemaVersion":2,"config":{` + plain + `},"layers":[]}`)
+	image := digest.FromBytes(manifest)
+	index := fmt.Appendf(nil, `{"schemaVersion":2,"manifests":[{"mediaType":%q,"digest":%q,"size":%d}]}`, oci.TypeImage, image, len(manifest))
+	l, err := oci.OpenLayout(writeLayout(t, map[string][]byte{"index.json": index, "blobs/sha256/" + image.Hex(): manifest}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	m, err := l.Manifest(t.Context(), oci.Reference{}, oci.Descriptor{Digest: image, Size: -1})
+	if err != nil || m.MediaType != oci.TypeImage {
+		t.Errorf("%+v, %v", m, err)
 	}
 }
 

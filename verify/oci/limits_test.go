@@ -74,8 +74,9 @@ func TestOC12Pages(t *testing.T) {
 		"OC-12 a circle of two":         {func(n int, self string) string { return fmt.Sprintf(`<%s?page=%d>; rel="next"`, self, n%2) }, oci.ErrLimit, 100},
 		"OC-12 this page again":         {func(_ int, self string) string { return `<` + self + `>; rel="next"` }, oci.ErrLimit, 1},
 		"OC-12 on another port":         {func(int, string) string { return `<http://127.0.0.1:1/v2/x>; rel=next` }, oci.ErrRedirectRefused, 1},
-		"OC-12 over another scheme":     {func(int, string) string { return `<ftp://127.0.0.1/v2/x>; rel="prev next"` }, oci.ErrRedirectRefused, 1},
+		"OC-12 over another scheme":     {func(int, string) string { return `<ftp://HOST/v2/x>; rel="prev next"` }, oci.ErrRedirectRefused, 1},
 		"OC-12 without a scheme":        {func(int, string) string { return `<//victim.example/v2/x>;rel="next"` }, oci.ErrRedirectRefused, 1},
+		"OC-12 with a user":             {func(int, string) string { return `<http://user:pw@HOST/v2/x>; rel="next"` }, oci.ErrRedirectRefused, 1},
 		"OC-12 as a second link":        {func(int, string) string { return `</a>; rel="first", <//victim.example/x>; rel="next"` }, oci.ErrRedirectRefused, 1},
 		"OC-12 no next page":            {func(_ int, self string) string { return `<` + self + `?page=9>; rel="prev"` }, nil, 1},
 	} {
@@ -89,7 +90,7 @@ func TestOC12Pages(t *testing.T) {
 				return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 					mu.Lock()
 					page++
-					w.Header().Set("Link", test.link(page, r.URL.Path))
+					w.Header().Set("Link", strings.Replace(test.link(page, r.URL.Path), "HOST", r.Host, 1))
 					mu.Unlock()
 					next.ServeHTTP(w, r)
 				})
@@ -164,6 +165,13 @@ func TestCounts(t *testing.T) {
 		if _, err := oci.ParseManifest(raw, oci.TypeIndex); !errors.Is(err, oci.ErrLimit) {
 			t.Errorf("%s: %.200v", name, err)
 		}
+	}
+	// A manifest whose descriptor says more than is read is not asked for.
+	huge := registrytest.New(t)
+	stored := huge.PushImage("app", "1", nil)
+	_, err := oci.NewClient(oci.Options{}).Manifest(t.Context(), parse(t, stored.TagRef()), oci.Descriptor{Digest: stored.Digest, Size: 5 << 20})
+	if !errors.Is(err, oci.ErrLimit) || huge.Budgeted() != 0 {
+		t.Errorf("OC-31 a manifest of 5 MiB: %v, %d requests", err, huge.Budgeted())
 	}
 	// An index in an index is a descriptor; nothing here descends by itself.
 	reg := registrytest.New(t)
