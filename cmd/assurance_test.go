@@ -19,7 +19,7 @@ type group struct {
 // names it, or with the reason why it has none yet.
 var promised = []group{{"SB", 1, 31}, {"DS", 1, 15}, {"OC", 1, 45}, {"KE", 1, 17}, {"CL", 1, 8}}
 
-var assuranceRow = regexp.MustCompile("^\\| ([A-Z]{2}-[0-9]{2}) \\| (.+?) \\|$")
+var assuranceRow = regexp.MustCompile(`^\| ([A-Z]{2}-[0-9]{2}) \| (.+?) \|$`)
 
 var testName = regexp.MustCompile("`([^`]+\\.go):((?:Test|Fuzz|Example)[A-Za-z0-9_]*)`")
 

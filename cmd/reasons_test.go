@@ -2,7 +2,6 @@ package cmd_test
 
 import (
 	"go/ast"
-	"go/parser"
 	"go/token"
 	"os"
 	"strings"
@@ -18,29 +17,23 @@ func TestEveryReasonIsExplained(t *testing.T) {
 	}
 	found := 0
 	for _, dir := range []string{"../verify", "../policy"} {
-		parsed, err := parser.ParseDir(token.NewFileSet(), dir, nil, parser.SkipObjectResolution)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, pkg := range parsed {
-			for _, file := range pkg.Files {
-				ast.Inspect(file, func(node ast.Node) bool {
-					spec, isValue := node.(*ast.ValueSpec)
-					if !isValue || len(spec.Values) != 1 || !strings.HasPrefix(spec.Names[0].Name, "Reason") {
-						return true
-					}
-					literal, isLiteral := spec.Values[0].(*ast.BasicLit)
-					if !isLiteral || literal.Kind != token.STRING {
-						return true
-					}
-					found++
-					code := strings.Trim(literal.Value, `"`)
-					if !strings.Contains(string(raw), "| `"+code+"` |") {
-						t.Errorf("docs/reasons.md does not explain %s", code)
-					}
+		for _, file := range parseFolder(t, token.NewFileSet(), dir) {
+			ast.Inspect(file, func(node ast.Node) bool {
+				spec, isValue := node.(*ast.ValueSpec)
+				if !isValue || len(spec.Values) != 1 || !strings.HasPrefix(spec.Names[0].Name, "Reason") {
 					return true
-				})
-			}
+				}
+				literal, isLiteral := spec.Values[0].(*ast.BasicLit)
+				if !isLiteral || literal.Kind != token.STRING {
+					return true
+				}
+				found++
+				code := strings.Trim(literal.Value, `"`)
+				if !strings.Contains(string(raw), "| `"+code+"` |") {
+					t.Errorf("docs/reasons.md does not explain %s", code)
+				}
+				return true
+			})
 		}
 	}
 	if found < 30 {

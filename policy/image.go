@@ -104,7 +104,7 @@ func parsePattern(s string) (pattern, error) {
 			return pattern{}, fmt.Errorf("the host %q: at least two labels must stand behind `*.`", host)
 		}
 		if labels == dockerHub {
-			return pattern{}, errors.New("Docker Hub has one name; write docker.io")
+			return pattern{}, errors.New("the registry of Docker Hub has one name; write docker.io")
 		}
 	}
 	if !hostText.MatchString(bare) && (bare != host || !hostAddress.MatchString(bare)) {

@@ -76,7 +76,7 @@ func (d *statementDemand) judge(part Part) Demand {
 		return result
 	}
 	result.Verdict, result.Reason = Deny, nearest(result.Tried, ReasonNoAttestation)
-	result.Found = "no " + d.kind
+	result.Found = "no " + strings.TrimPrefix(d.kind, "an ")
 	if relevant > 0 {
 		result.Found = d.describe(result.Tried, result.Reason, relevant)
 	}

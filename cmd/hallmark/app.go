@@ -6,8 +6,11 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/hallmark-project/hallmark/policy/report"
 )
 
 // app is what a command may touch of the world: tests give it buffers.
@@ -107,10 +110,18 @@ func (a *app) report(err error) int {
 	if errors.As(err, &done) {
 		return done.code
 	}
-	fmt.Fprintf(a.stderr, "hallmark: error: %v\n", err)
+	// An error may quote what a registry or a file said, so every line of it is made
+	// harmless and none starts with words that are not ours.
+	for i, line := range strings.Split(err.Error(), "\n") {
+		label := "error:"
+		if i > 0 {
+			label = "      "
+		}
+		fmt.Fprintf(a.stderr, "hallmark: %s %s\n", label, report.Plain(line))
+	}
 	var hinted *hintError
 	if errors.As(err, &hinted) {
-		fmt.Fprintf(a.stderr, "hallmark: hint: %s\n", hinted.hint)
+		fmt.Fprintf(a.stderr, "hallmark: hint: %s\n", report.Plain(hinted.hint))
 	}
 	var coded *codeError
 	if errors.As(err, &coded) {

@@ -23,9 +23,7 @@ func writeLayout(t *testing.T, w world) (dir, archive string) {
 	tagged := w.image.Descriptor
 	tagged.Annotations = map[string]string{"org.opencontainers.image.ref.name": "1.0"}
 	entries := []registrytest.Descriptor{tagged}
-	for _, d := range w.Referrers(repository, w.image.Digest) {
-		entries = append(entries, d)
-	}
+	entries = append(entries, w.Referrers(repository, w.image.Digest)...)
 	if raw, mediaType, found := w.Manifest(repository, oci.FallbackTag(w.image.Digest)+".sig"); found {
 		legacy := registrytest.Descriptor{MediaType: mediaType, Digest: digest.FromBytes(raw), Size: int64(len(raw))}
 		legacy.Annotations = map[string]string{"org.opencontainers.image.ref.name": oci.FallbackTag(w.image.Digest) + ".sig"}

@@ -3,7 +3,7 @@ package keys_test
 import (
 	"bytes"
 	"crypto"
-	"crypto/dsa"
+	"crypto/dsa" //lint:ignore SA1019 that such keys are refused is what is tested
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
