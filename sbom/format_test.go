@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/anchore/syft/syft"
+	"github.com/anchore/syft/syft/cataloging"
 	"github.com/anchore/syft/syft/format/cyclonedxjson"
 	"github.com/anchore/syft/syft/format/spdxjson"
 	"github.com/anchore/syft/syft/format/syftjson"
@@ -19,7 +20,8 @@ import (
 )
 
 // TestSameAsSyft: but for time and identity, and for what tells of this machine,
-// the documents are what syft with its defaults and its own encoders writes.
+// the documents are what syft with its command's defaults and its own encoders
+// writes.
 func TestSameAsSyft(t *testing.T) {
 	t.Parallel()
 	dir := folderOf(t, filepath.Join(t.TempDir(), "app"), map[string][]byte{
@@ -27,7 +29,8 @@ func TestSameAsSyft(t *testing.T) {
 		"lib/widget.jar":    jar("com.example", "widget", "2.1"),
 	})
 	from := must(directorysource.New(directorysource.Config{Path: dir, Base: dir, Alias: source.Alias{Name: "app"}}))
-	model := must(syft.CreateSBOM(t.Context(), from, syft.DefaultCreateSBOMConfig().WithTool("syft", sbom.SyftVersion[1:])))
+	config := syft.DefaultCreateSBOMConfig().WithTool("syft", sbom.SyftVersion[1:]).WithUnknownsConfig(cataloging.DefaultUnknownsConfig())
+	model := must(syft.CreateSBOM(t.Context(), from, config))
 	model.Descriptor.Configuration = nil
 	model.Source.Metadata = source.DirectoryMetadata{Path: "app"}
 	encoders := map[sbom.Format]syftsbom.FormatEncoder{

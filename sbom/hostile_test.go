@@ -5,6 +5,7 @@ import (
 	"archive/zip"
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -170,6 +171,33 @@ func TestNestedBomb(t *testing.T) {
 		}
 	}
 	wantEmpty(t, temporary)
+}
+
+// TestUnreadableIsNotSilent: BM-07. An inner archive that cannot be read is listed
+// as such, and hides nothing beside it.
+func TestUnreadableIsNotSilent(t *testing.T) {
+	t.Parallel()
+	content := small()
+	content["srv/broken.jar"] = append([]byte("PK\x03\x04"), make([]byte, 200)...)
+	reg := registrytest.New(t)
+	pushed := reg.PushV1("team/app", "1", imageOf(nil, layerOf(tarOf(content))))
+	documents := generate(t, pushed.TagRef(), sbom.Options{Formats: sbom.Formats()})
+	for _, document := range documents {
+		wantPackages(t, document, smallPackages)
+	}
+	var listed struct {
+		Files []struct {
+			Location struct{ Path string }
+			Unknowns []string
+		}
+	}
+	check(json.Unmarshal(documents[2].Raw, &listed))
+	for _, file := range listed.Files {
+		if file.Location.Path == "/srv/broken.jar" && len(file.Unknowns) > 0 {
+			return
+		}
+	}
+	t.Errorf("the broken archive is not listed: %+v", listed.Files)
 }
 
 // deflated is the raw stream of 64 MB of zeros.

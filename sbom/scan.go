@@ -11,6 +11,7 @@ import (
 	stereofile "github.com/anchore/stereoscope/pkg/file"
 	stereoimage "github.com/anchore/stereoscope/pkg/image"
 	"github.com/anchore/syft/syft"
+	"github.com/anchore/syft/syft/cataloging"
 	"github.com/anchore/syft/syft/sbom"
 	"github.com/anchore/syft/syft/source"
 	"github.com/anchore/syft/syft/source/directorysource"
@@ -32,7 +33,11 @@ func scan(ctx context.Context, t *Target, o Options) (model *sbom.SBOM, err erro
 			err = fmt.Errorf("removing what was unpacked: %w", removeErr)
 		}
 	}()
-	config := syft.DefaultCreateSBOMConfig().WithTool("syft", SyftVersion[1:]).WithParallelism(1)
+	// As the command does: what could not be read is listed as unknown. One cataloger
+	// runs after another: which of two finds a package first must not be chance, and
+	// on two processors it takes no longer.
+	config := syft.DefaultCreateSBOMConfig().WithTool("syft", SyftVersion[1:]).
+		WithUnknownsConfig(cataloging.DefaultUnknownsConfig()).WithParallelism(1)
 	// The license texts take a while to prepare; the first layers come meanwhile.
 	scanner := make(chan context.Context, 1)
 	var scannerErr error
