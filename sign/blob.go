@@ -19,7 +19,8 @@ var ErrNotByDigest = errors.New("the signer cannot sign by digest")
 
 // Blob signs content as a message signature in a Sigstore bundle. The content is
 // read once and streamed: memory does not grow with it. Ed25519 keys make
-// Ed25519ph over SHA-512, as cosign does for blobs.
+// Ed25519ph over SHA-512, which is what Sigstore's logs take; cosign 2 verifies
+// only pure Ed25519 when it is given a key.
 func Blob(ctx context.Context, content io.Reader, s DigestSigner) (Evidence, error) {
 	algorithm := map[crypto.Hash]protocommon.HashAlgorithm{
 		crypto.SHA256: protocommon.HashAlgorithm_SHA2_256,

@@ -17,7 +17,9 @@ func newSignBlobCommand(a *app) *cobra.Command {
 		Use:   "sign-blob FILE",
 		Short: "Sign a file of any size",
 		Long: `Signs a file as a message signature and writes a Sigstore bundle. The file is streamed and
-read once. - is standard input; without --bundle the bundle goes to standard output.`,
+read once. Ed25519 keys
+make Ed25519ph, which cosign 2 does not verify with a key: use another key for files that cosign
+shall verify. - is standard input; without --bundle the bundle goes to standard output.`,
 		Example: `  hallmark sign-blob --key hallmark.key --bundle app.sigstore.json app.tar.gz`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {

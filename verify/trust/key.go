@@ -1,6 +1,7 @@
 package trust
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -51,8 +52,8 @@ func ParsePublicKey(text []byte) (Key, error) {
 	if block.Type != "PUBLIC KEY" {
 		return Key{}, fmt.Errorf("reading a public key: %w: the block is %q", ErrKeyFormat, block.Type)
 	}
-	if next, _ := pem.Decode(rest); next != nil {
-		return Key{}, fmt.Errorf("reading a public key: %w: there is a second block", ErrKeyFormat)
+	if len(bytes.TrimSpace(rest)) > 0 {
+		return Key{}, fmt.Errorf("reading a public key: %w: something stands behind the block", ErrKeyFormat)
 	}
 	public, err := x509.ParsePKIXPublicKey(block.Bytes)
 	if err != nil {
