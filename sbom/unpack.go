@@ -1,15 +1,11 @@
 package sbom
 
 import (
-	"archive/tar"
 	"bufio"
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"sync"
 
@@ -92,7 +88,6 @@ type unpacked struct {
 	buffered *bufio.Reader
 	plain    io.Reader
 	closer   func()
-	hash     hash.Hash
 	size     int64
 	census   *census
 	err      error
@@ -112,7 +107,7 @@ func (c *counted) Read(p []byte) (int, error) {
 
 // unpack finds the compression by the first bytes, whatever the media type says.
 func unpack(ctx context.Context, packed io.ReadCloser, l *layer, b *budget) (*unpacked, error) {
-	u := &unpacked{ctx: ctx, layer: l, budget: b, packed: &counted{ReadCloser: packed}, hash: sha256.New(), closer: func() {}}
+	u := &unpacked{ctx: ctx, layer: l, budget: b, packed: &counted{ReadCloser: packed}, closer: func() {}}
 	u.buffered = bufio.NewReaderSize(u.packed, 256<<10)
 	magic, err := u.buffered.Peek(4)
 	if err != nil && !errors.Is(err, io.EOF) {
@@ -165,7 +160,6 @@ func (u *unpacked) read(p []byte) (int, error) {
 	}
 	n, err := u.plain.Read(p)
 	u.size += int64(n)
-	u.hash.Write(p[:n])
 	if limitErr := u.budget.take(int64(n), 0); limitErr != nil {
 		return 0, limitErr
 	}
@@ -182,76 +176,40 @@ func (u *unpacked) read(p []byte) (int, error) {
 	if _, err := io.Copy(io.Discard, u.buffered); err != nil {
 		return 0, err
 	}
-	if err := u.census.end(); err != nil {
+	found, err := u.census.end()
+	if err != nil {
 		return 0, err
 	}
-	if found := hex.EncodeToString(u.hash.Sum(nil)); found != u.layer.diffID.Hex {
+	if found != u.layer.diffID.Hex {
 		return 0, fmt.Errorf("%w: the image's config says another diff ID", oci.ErrDigestMismatch)
 	}
 	return n, io.EOF
 }
 
+// WriteTo implements io.WriterTo, for io.Copy to take large steps.
+func (u *unpacked) WriteTo(w io.Writer) (written int64, err error) {
+	buffer := make([]byte, chunkBytes)
+	for {
+		n, err := u.Read(buffer)
+		if n > 0 {
+			m, writeErr := w.Write(buffer[:n])
+			written += int64(m)
+			if writeErr != nil {
+				return written, u.budget.fail(u.wrap(writeErr))
+			}
+		}
+		if err == io.EOF {
+			return written, nil
+		}
+		if err != nil {
+			return written, err
+		}
+	}
+}
+
 // Close implements io.Closer.
 func (u *unpacked) Close() error {
-	u.census.stop()
+	u.census.end()
 	u.closer()
 	return u.packed.Close()
-}
-
-// census counts the entries of a tar that streams by, with the same reader that
-// will index it: no tar has fewer entries for one than for the other.
-type census struct {
-	pipe *io.PipeWriter
-	done chan error
-}
-
-func newCensus(b *budget) *census {
-	reader, writer := io.Pipe()
-	c := &census{pipe: writer, done: make(chan error, 1)}
-	go func() {
-		err := count(reader, b)
-		if err != nil {
-			reader.CloseWithError(err)
-		} else {
-			// What stands behind the end of the archive, or behind what is no tar, is
-			// read by nobody; stereoscope says so where it matters.
-			io.Copy(io.Discard, reader)
-		}
-		c.done <- err
-	}()
-	return c
-}
-
-func count(stream io.Reader, b *budget) error {
-	reader := tar.NewReader(stream)
-	for {
-		if _, err := reader.Next(); err != nil {
-			return nil
-		}
-		if err := b.take(0, 1); err != nil {
-			return err
-		}
-	}
-}
-
-func (c *census) write(p []byte) error {
-	if len(p) == 0 {
-		return nil
-	}
-	_, err := c.pipe.Write(p)
-	return err
-}
-
-// end waits until everything was counted.
-func (c *census) end() error {
-	c.pipe.Close()
-	err := <-c.done
-	c.done <- err
-	return err
-}
-
-// stop ends the counting of a stream that was not read to its end.
-func (c *census) stop() {
-	c.pipe.Close()
-	c.done <- <-c.done
 }
