@@ -140,3 +140,14 @@ func TestKeyMistakesHaveHints(t *testing.T) {
 		}
 	}
 }
+
+func TestUnknownCommandIsUsage(t *testing.T) {
+	t.Parallel()
+	code, _, errs := runWith(t, nil, "", "verfy", "example.com/app")
+	if code != exitUsage || !strings.Contains(errs, "did you mean verify") {
+		t.Errorf("%d %s", code, errs)
+	}
+	if code, _, errs := runWith(t, nil, "", "zzz"); code != exitUsage || !strings.Contains(errs, "--help") {
+		t.Errorf("%d %s", code, errs)
+	}
+}

@@ -13,9 +13,10 @@ func newRootCommand(a *app) *cobra.Command {
 		Short:         "Sign container images, attest to them, and decide whether they may run",
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		Args:          noArgs,
+		Args:          knownCommand,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
+	root.SuggestionsMinimumDistance = 2
 	root.SetIn(a.stdin)
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
@@ -27,6 +28,18 @@ func newRootCommand(a *app) *cobra.Command {
 		wrapArgs(cmd)
 	}
 	return root
+}
+
+// knownCommand refuses a word that is no verb, and names the nearest ones.
+func knownCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	err := usageError("there is no command %q", args[0])
+	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+		return hint(err, "did you mean %s?", strings.Join(near, " or "))
+	}
+	return hint(err, "hallmark --help lists the commands")
 }
 
 // commands lists every verb.
