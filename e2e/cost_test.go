@@ -1,11 +1,8 @@
 package e2e
 
 import (
-	"context"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"syscall"
 	"testing"
 	"time"
 
@@ -59,10 +56,7 @@ func BenchmarkProcess(b *testing.B) {
 	image := reg.PushImage("app", "1", map[string]string{"a": "b"}).TagRef()
 	prepare("sign", image, "--key", "plain.key")
 	prepare("sign", image, "--key", "k.key")
-	program, err := filepath.Abs("../bin/hallmark")
-	if err != nil {
-		b.Fatal(err)
-	}
+	program := hallmarkPath(b)
 	cosign := filepath.Join(cache, "cosign")
 	for _, test := range []struct {
 		name    string
@@ -78,21 +72,15 @@ func BenchmarkProcess(b *testing.B) {
 	} {
 		b.Run(test.name, func(b *testing.B) {
 			var cpu time.Duration
-			var memory int64
+			var resident, private float64
 			for b.Loop() {
-				command := exec.CommandContext(context.Background(), test.program, test.args...)
-				command.Dir = dir
-				command.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "HALLMARK_PASSWORD=" + password, "COSIGN_PASSWORD=" + password}
-				if out, err := command.CombinedOutput(); err != nil {
-					b.Fatalf("%v\n%s", err, out)
-				}
-				cpu += command.ProcessState.UserTime() + command.ProcessState.SystemTime()
-				if usage, isUsage := command.ProcessState.SysUsage().(*syscall.Rusage); isUsage {
-					memory = max(memory, usage.Maxrss)
-				}
+				u := measure(b, dir, test.program, test.args...)
+				cpu += u.cpu
+				resident, private = max(resident, u.resident), max(private, u.private)
 			}
 			b.ReportMetric(cpu.Seconds()/float64(b.N), "cpu-s/op")
-			b.ReportMetric(float64(memory)/1024, "max-MB")
+			b.ReportMetric(resident, "max-MB")
+			b.ReportMetric(private, "private-MB")
 		})
 	}
 }
