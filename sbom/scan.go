@@ -2,6 +2,7 @@ package sbom
 
 import (
 	"context"
+	"crypto"
 	"errors"
 	"fmt"
 	"os"
@@ -12,6 +13,7 @@ import (
 	stereoimage "github.com/anchore/stereoscope/pkg/image"
 	"github.com/anchore/syft/syft"
 	"github.com/anchore/syft/syft/cataloging"
+	"github.com/anchore/syft/syft/cataloging/filecataloging"
 	"github.com/anchore/syft/syft/sbom"
 	"github.com/anchore/syft/syft/source"
 	"github.com/anchore/syft/syft/source/directorysource"
@@ -33,11 +35,14 @@ func scan(ctx context.Context, t *Target, o Options) (model *sbom.SBOM, err erro
 			err = fmt.Errorf("removing what was unpacked: %w", removeErr)
 		}
 	}()
-	// As the command does: what could not be read is listed as unknown. One cataloger
-	// runs after another: which of two finds a package first must not be chance, and
-	// on two processors it takes no longer.
+	// As the command does, what could not be read is listed as unknown, and files have
+	// two digests: SPDX's verification codes are made of SHA-1. One cataloger runs
+	// after another: which of two finds a package first must not be chance, and on two
+	// processors it takes no longer.
 	config := syft.DefaultCreateSBOMConfig().WithTool("syft", SyftVersion[1:]).
-		WithUnknownsConfig(cataloging.DefaultUnknownsConfig()).WithParallelism(1)
+		WithUnknownsConfig(cataloging.DefaultUnknownsConfig()).
+		WithFilesConfig(filecataloging.DefaultConfig().WithHashers(crypto.SHA1, crypto.SHA256)).
+		WithParallelism(1)
 	// The license texts take a while to prepare; the first layers come meanwhile.
 	scanner := make(chan context.Context, 1)
 	var scannerErr error
