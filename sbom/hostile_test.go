@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -69,7 +70,19 @@ func TestBombs(t *testing.T) {
 
 func TestWrongLayers(t *testing.T) {
 	t.Parallel()
-	plain := tarOf(small())
+	// A small layer is fetched as a whole, a large one is unpacked as it comes.
+	large := small()
+	large["srv/data"] = make([]byte, 9<<20)
+	rand.NewChaCha8([32]byte{}).Read(large["srv/data"])
+	for name, content := range map[string]map[string][]byte{"small": small(), "large": large} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			wrongLayers(t, tarOf(content))
+		})
+	}
+}
+
+func wrongLayers(t *testing.T, plain []byte) {
 	good := layerOf(plain).(rawLayer)
 	blob := registrytest.Match{Class: registrytest.Blob, After: 1} // the config passes
 	for name, test := range map[string]struct {

@@ -1,6 +1,7 @@
 package sbom
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -17,6 +18,11 @@ import (
 // maxPlatforms bounds the images of one index; the largest official ones have a
 // dozen.
 const maxPlatforms = 64
+
+// wholeLayerBytes is the size up to which a layer is fetched before it is unpacked:
+// the time that a download may take depends on its size, and a small layer may
+// unpack to much.
+const wholeLayerBytes = 8 << 20
 
 // store is where images are read from: a registry, a layout or an archive.
 type store interface {
@@ -196,7 +202,11 @@ func storedImage(ctx context.Context, s store, ref oci.Reference, m *oci.Manifes
 		i.layers = append(i.layers, &layer{
 			image: i, digest: d.Digest, size: d.Size, mediaType: types.MediaType(d.MediaType),
 			open: func(ctx context.Context) (io.ReadCloser, error) {
-				return s.OpenBlob(ctx, ref, d, maxLayerBytes)
+				if d.Size > wholeLayerBytes {
+					return s.OpenBlob(ctx, ref, d, maxLayerBytes)
+				}
+				raw, err := s.Blob(ctx, ref, d, wholeLayerBytes)
+				return io.NopCloser(bytes.NewReader(raw)), err
 			},
 		})
 	}
