@@ -9,39 +9,6 @@ import (
 	"github.com/hallmark-project/hallmark/verify/oci/registrytest"
 )
 
-// TestRequestsBesideCosign counts what each asks of one registry. hallmark's counts
-// are budgets that may only fall; cosign's are logged.
-func TestRequestsBesideCosign(t *testing.T) {
-	t.Parallel()
-	dir := workbench(t, "ecdsa-p256")
-	for name, test := range map[string]struct {
-		ours, theirs []string
-		budget       int
-	}{
-		"sign":   {[]string{"sign", "IMAGE", "--key", "k.key"}, append([]string{"sign", "IMAGE"}, signFlags("bundle")...), 6},
-		"verify": {[]string{"verify", "IMAGE", "--key", "k.pub"}, append([]string{"verify", "IMAGE"}, verifyFlags("bundle", "k.pub")...), 4},
-	} {
-		count := func(run func(t testing.TB, dir string, args ...string) result, args []string) int {
-			reg := registrytest.New(t)
-			image := reg.PushImage("app", "1", map[string]string{"a": "b"}).TagRef()
-			if name == "verify" {
-				hallmark(t, dir, "sign", image, "--key", "k.key").want(t, 0, "hallmark sign")
-			}
-			reg.Reset()
-			filled := append([]string(nil), args...)
-			filled[1] = image
-			run(t, dir, filled...).want(t, 0, args[0])
-			return len(reg.Requests())
-		}
-		ours := count(hallmark, test.ours)
-		theirs := count(func(t testing.TB, dir string, args ...string) result { return tool(t, dir, "cosign", args...) }, test.theirs)
-		t.Logf("%s, bundle, by tag, with the ping: hallmark %d requests, cosign 2.6.5 %d", name, ours, theirs)
-		if ours > test.budget {
-			t.Errorf("%s: %d requests, the budget is %d", name, ours, test.budget)
-		}
-	}
-}
-
 // BenchmarkProcess runs whole processes: time, CPU time and resident memory, with
 // cosign's beside them.
 func BenchmarkProcess(b *testing.B) {
