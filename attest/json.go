@@ -22,12 +22,3 @@ func named(err error) error {
 	}
 	return fmt.Errorf("%w: %w", ErrStatementMalformed, err)
 }
-
-// shorten keeps an untrusted text out of messages beyond a few words.
-func shorten(text string) string {
-	const limit = 120
-	if len(text) > limit {
-		return text[:limit] + "…"
-	}
-	return text
-}

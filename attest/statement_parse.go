@@ -8,6 +8,7 @@ import (
 
 	"github.com/hallmark-project/hallmark/attest/digest"
 	"github.com/hallmark-project/hallmark/attest/strictjson"
+	"github.com/hallmark-project/hallmark/attest/wording"
 )
 
 // maxFields bounds the fields of a statement and of a subject, so that a
@@ -70,7 +71,7 @@ func parseStatement(raw []byte) (*Statement, error) {
 		}
 	}
 	if st.Type != StatementTypeV1 && st.Type != StatementTypeV01 {
-		return nil, fmt.Errorf("%w: _type is %q", ErrStatementMalformed, shorten(st.Type))
+		return nil, fmt.Errorf("%w: _type is %q", ErrStatementMalformed, wording.Short(st.Type))
 	}
 	if st.PredicateType == "" {
 		return nil, fmt.Errorf("%w: no predicateType", ErrStatementMalformed)

@@ -36,15 +36,16 @@ var cloud = []string{"cloud.google.com/", "github.com/aws/", "github.com/Azure/"
 var rules = []rule{
 	{"attest/digest", nil, []string{"net/http"}},
 	{"attest/strictjson", nil, []string{"net/http"}},
-	{"attest", []string{"attest/digest", "attest/strictjson"}, []string{"net/http"}},
+	{"attest/wording", nil, []string{"net/http"}},
+	{"attest", []string{"attest/digest", "attest/strictjson", "attest/wording"}, []string{"net/http"}},
 	{"attest/bundle", []string{"attest", "attest/digest", "attest/strictjson"}, []string{"net/http"}},
-	{"attest/predicate", []string{"attest", "attest/digest", "attest/strictjson"}, []string{"net/http"}},
+	{"attest/predicate", []string{"attest", "attest/digest", "attest/strictjson", "attest/wording"}, []string{"net/http"}},
 	{"attest/provenance", []string{"attest", "attest/digest", "attest/predicate"}, cloud},
-	{"verify", []string{"attest", "attest/digest", "attest/bundle", "verify/trust", "verify/internal/..."}, append([]string{module + "/sign", module + "/sbom", module + "/policy", "github.com/anchore/", "github.com/sigstore/cosign"}, cloud...)},
+	{"verify", []string{"attest", "attest/digest", "attest/bundle", "attest/wording", "verify/trust", "verify/internal/..."}, append([]string{module + "/sign", module + "/sbom", module + "/policy", "github.com/anchore/", "github.com/sigstore/cosign"}, cloud...)},
 	{"verify/trust", []string{"attest/digest", "verify/internal/..."}, append([]string{module + "/sign", module + "/policy"}, cloud...)},
 	{"verify/oci", []string{"attest/digest", "attest/strictjson"}, append([]string{"github.com/sigstore/", "github.com/anchore/"}, cloud...)},
 	{"verify/evidence", []string{"attest", "attest/digest", "attest/bundle", "verify", "verify/oci"}, append([]string{module + "/sign", module + "/policy"}, cloud...)},
-	{"policy", []string{"attest", "attest/digest", "attest/predicate", "verify", "verify/trust"}, append([]string{module + "/verify/oci", module + "/sign", module + "/sbom"}, cloud...)},
+	{"policy", []string{"attest", "attest/digest", "attest/predicate", "attest/wording", "verify", "verify/trust"}, append([]string{module + "/verify/oci", module + "/sign", module + "/sbom"}, cloud...)},
 	{"policy/report", []string{"attest/digest", "policy", "verify"}, append([]string{module + "/verify/oci", module + "/sign", module + "/sbom"}, cloud...)},
 	{"policy/gate", []string{"attest/digest", "policy", "policy/report", "verify", "verify/trust", "verify/evidence", "verify/oci"}, append([]string{module + "/sign", module + "/sbom", "github.com/sigstore/cosign", "github.com/anchore/"}, cloud...)},
 	{"sbom", []string{"attest", "attest/digest", "attest/strictjson", "attest/predicate", "verify/oci"}, []string{module + "/sign", module + "/policy"}},
@@ -154,7 +155,7 @@ func importPath(packages map[string]goPackage, from, to string) []string {
 // mutable package variable where evidence is judged.
 func TestPurePackagesTouchNothing(t *testing.T) {
 	t.Parallel()
-	for _, dir := range []string{"attest", "attest/digest", "attest/strictjson", "attest/bundle", "attest/predicate", "verify", "verify/trust", "policy"} {
+	for _, dir := range []string{"attest", "attest/digest", "attest/strictjson", "attest/wording", "attest/bundle", "attest/predicate", "verify", "verify/trust", "policy"} {
 		files := token.NewFileSet()
 		for _, file := range parseFolder(t, files, filepath.Join("..", dir)) {
 			checkPure(t, files, file)

@@ -13,6 +13,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/hallmark-project/hallmark/attest/digest"
+	"github.com/hallmark-project/hallmark/attest/wording"
 	"github.com/hallmark-project/hallmark/verify/trust"
 )
 
@@ -36,10 +37,10 @@ type compiler struct {
 
 func (c *compiler) policy(d *document) *Policy {
 	if d.APIVersion.value != APIVersion {
-		c.addf(d.APIVersion.at, d.APIVersion.path, "write "+APIVersion, "%q is not known", shorten(d.APIVersion.value))
+		c.addf(d.APIVersion.at, d.APIVersion.path, "write "+APIVersion, "%q is not known", wording.Short(d.APIVersion.value))
 	}
 	if d.Kind.value != KindPolicy {
-		c.addf(d.Kind.at, d.Kind.path, "write "+KindPolicy, "%q is not known", shorten(d.Kind.value))
+		c.addf(d.Kind.at, d.Kind.path, "write "+KindPolicy, "%q is not known", wording.Short(d.Kind.value))
 	}
 	setDefault(&d.Unmatched, "deny")
 	p := &Policy{name: d.Metadata.Name.value, warn: d.Unmatched.value == "warn"}
@@ -90,7 +91,7 @@ func (c *compiler) allSigners(d *document) {
 	for i := range d.Signers {
 		entry := &d.Signers[i]
 		if !signerName.MatchString(entry.Name.value) {
-			c.addf(entry.Name.at, entry.Name.path, "use letters, digits, '.', '_' and '-', at most 64", "%q is no name of a signer", shorten(entry.Name.value))
+			c.addf(entry.Name.at, entry.Name.path, "use letters, digits, '.', '_' and '-', at most 64", "%q is no name of a signer", wording.Short(entry.Name.value))
 		}
 		s := &signer{name: entry.Name.value}
 		for j := range entry.Keys {
@@ -145,7 +146,7 @@ func (c *compiler) rule(entry *ruleEntry) *rule {
 		image := &entry.Images[i]
 		parsed, err := parsePattern(image.value)
 		if err != nil {
-			c.addf(image.at, image.path, "", "the pattern %q: %w", shorten(image.value), err)
+			c.addf(image.at, image.path, "", "the pattern %q: %w", wording.Short(image.value), err)
 			continue
 		}
 		image.value = parsed.String()
@@ -265,7 +266,7 @@ func (c *compiler) from(list *[]text) signers {
 			if hint == "" {
 				hint = "known here: " + strings.Join(known, ", ")
 			}
-			c.addf(name.at, name.path, hint, "there is no signer %q", shorten(name.value))
+			c.addf(name.at, name.path, hint, "there is no signer %q", wording.Short(name.value))
 			continue
 		}
 		all = append(all, s)

@@ -14,6 +14,7 @@ import (
 	"cel.dev/cel-go/common/types"
 
 	"github.com/hallmark-project/hallmark/attest"
+	"github.com/hallmark-project/hallmark/attest/wording"
 	"github.com/hallmark-project/hallmark/verify"
 )
 
@@ -103,7 +104,7 @@ func (c *conditionCompiler) compile(expression string) (condition, position, err
 	if issues.Err() != nil {
 		first := issues.Errors()[0]
 		at := position{first.Location.Line(), first.Location.Column() + 1}
-		return condition{}, at, errors.New(shorten(strings.ReplaceAll(first.Message, "\n", " ")))
+		return condition{}, at, errors.New(wording.Short(strings.ReplaceAll(first.Message, "\n", " ")))
 	}
 	if kind := ast.OutputType(); !kind.IsExactType(types.BoolType) && !kind.IsExactType(types.DynType) {
 		return condition{}, position{}, fmt.Errorf("it gives a value of type %s, not true or false", kind)
@@ -126,7 +127,7 @@ func (c *conditionCompiler) compile(expression string) (condition, position, err
 	}
 	program, err := environment.Program(ast, cel.EvalOptions(cel.OptOptimize), cel.CustomDecoratorV2(metered(ast.NativeRep().Expr())))
 	if err != nil {
-		return condition{}, position{}, errors.New(shorten(strings.ReplaceAll(err.Error(), "\n", " ")))
+		return condition{}, position{}, errors.New(wording.Short(strings.ReplaceAll(err.Error(), "\n", " ")))
 	}
 	return condition{expression, program}, position{}, nil
 }
@@ -136,7 +137,7 @@ func (c *conditionCompiler) compile(expression string) (condition, position, err
 func (c condition) holds(tree map[string]any) error {
 	value, _, err := c.program.Eval(map[string]any{conditionVariable: tree, budgetVariable: &budget{left: maxConditionCost}})
 	if err != nil {
-		return fmt.Errorf("it cannot be evaluated: %s", shorten(strings.ReplaceAll(err.Error(), "\n", " ")))
+		return fmt.Errorf("it cannot be evaluated: %s", wording.Short(strings.ReplaceAll(err.Error(), "\n", " ")))
 	}
 	if truth, isBool := value.(types.Bool); isBool {
 		if truth {

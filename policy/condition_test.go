@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hallmark-project/hallmark/attest/wording"
 	"github.com/hallmark-project/hallmark/verify"
 )
 
@@ -98,7 +99,7 @@ func TestBadConditions(t *testing.T) {
 		"statement._type == '" + strings.Repeat("x", maxCondition) + "'",
 	} {
 		if e := fault(t, condition1(expression)); e.Line != 12 || !strings.HasPrefix(e.Path, "rules[0].require.statements[0].cel[0]") {
-			t.Errorf("PO-19, PO-14 %q: %v", shorten(expression), e)
+			t.Errorf("PO-19, PO-14 %q: %v", wording.Short(expression), e)
 		}
 	}
 	var compiler conditionCompiler

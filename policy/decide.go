@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/hallmark-project/hallmark/attest/wording"
 )
 
 // Denial is the error of [Policy.Plan] for an image that needs no look at any
@@ -15,7 +17,7 @@ type Denial struct {
 
 // Error says which image and why.
 func (d *Denial) Error() string {
-	text := fmt.Sprintf("planning the check of %q: %s", shorten(d.Image), d.Decision.Reason)
+	text := fmt.Sprintf("planning the check of %q: %s", wording.Short(d.Image), d.Decision.Reason)
 	for _, demand := range d.Decision.Demands {
 		text += ": " + demand.Found
 	}

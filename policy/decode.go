@@ -10,6 +10,8 @@ import (
 	"unicode"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/hallmark-project/hallmark/attest/wording"
 )
 
 const (
@@ -119,7 +121,7 @@ func (d decoder) unknown(key *yaml.Node, entries []entry, later []string, path s
 	if hint == "" {
 		hint = "known here: " + strings.Join(names, ", ")
 	}
-	d.addf(at, path, hint, "unknown entry %q", shorten(key.Value))
+	d.addf(at, path, hint, "unknown entry %q", wording.Short(key.Value))
 }
 
 // value fills one field, whatever its kind.
@@ -155,7 +157,7 @@ func (d decoder) list(n *yaml.Node, v reflect.Value, e entry, path string) {
 	if n.Kind != yaml.SequenceNode {
 		hint := ""
 		if n.Kind == yaml.ScalarNode {
-			hint = fmt.Sprintf("write [%s]", shorten(n.Value))
+			hint = fmt.Sprintf("write [%s]", wording.Short(n.Value))
 		}
 		d.addf(at, path, hint, "%s where a list is wanted", kindOf(n))
 		return
@@ -229,7 +231,7 @@ func (d decoder) text(n *yaml.Node, t *text, e entry, path string) {
 	}
 	if e.oneof != nil && !slices.Contains(e.oneof, n.Value) {
 		hint := didYouMean(n.Value, e.oneof)
-		d.addf(at, path, hint, "%q is none of %s", shorten(n.Value), strings.Join(e.oneof, ", "))
+		d.addf(at, path, hint, "%q is none of %s", wording.Short(n.Value), strings.Join(e.oneof, ", "))
 		return
 	}
 	t.value = n.Value
@@ -274,9 +276,9 @@ func (d decoder) number(n *yaml.Node, target *number, path string) {
 
 func join(path, name string) string {
 	if path == "" {
-		return shorten(name)
+		return wording.Short(name)
 	}
-	return path + "." + shorten(name)
+	return path + "." + wording.Short(name)
 }
 
 // kindOf names what stands at a node, for people.
@@ -289,15 +291,15 @@ func kindOf(n *yaml.Node) string {
 	}
 	switch n.ShortTag() {
 	case "!!str":
-		return fmt.Sprintf("the text %q", shorten(n.Value))
+		return fmt.Sprintf("the text %q", wording.Short(n.Value))
 	case "!!int", "!!float":
-		return "the number " + shorten(n.Value)
+		return "the number " + wording.Short(n.Value)
 	case "!!null":
 		return "nothing"
 	case "!!bool":
-		return "the truth value " + shorten(n.Value)
+		return "the truth value " + wording.Short(n.Value)
 	case "!!timestamp":
-		return "the date " + shorten(n.Value)
+		return "the date " + wording.Short(n.Value)
 	}
 	return "a value"
 }

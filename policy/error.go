@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/hallmark-project/hallmark/attest/wording"
 )
 
 // Errors that a caller of [Parse] may branch on.
@@ -109,47 +111,8 @@ func (f *faults) err() error {
 
 // didYouMean returns a hint that names the candidate nearest to word, or "".
 func didYouMean(word string, candidates []string) string {
-	best, distance := "", 1+max(1, len(word)/3)
-	if len(word) > 64 {
-		return "" // no typo of anything
+	if near, found := wording.Nearest(word, candidates); found {
+		return fmt.Sprintf("did you mean %q?", near)
 	}
-	for _, candidate := range candidates {
-		if d := edits(strings.ToLower(word), strings.ToLower(candidate)); d < distance {
-			best, distance = candidate, d
-		}
-	}
-	if best == "" {
-		return ""
-	}
-	return fmt.Sprintf("did you mean %q?", best)
-}
-
-// edits is the Levenshtein distance of two short texts.
-func edits(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
-}
-
-// shorten keeps an untrusted text out of messages beyond a few words.
-func shorten(s string) string {
-	const limit = 120
-	if len(s) > limit {
-		return strings.ToValidUTF8(s[:limit], "") + "…"
-	}
-	return s
+	return ""
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+
+	"github.com/hallmark-project/hallmark/attest/wording"
 )
 
 const (
@@ -25,7 +27,7 @@ var (
 func MatchesImage(pattern, name string) (bool, error) {
 	p, err := parsePattern(pattern)
 	if err != nil {
-		return false, fmt.Errorf("reading the pattern %q: %w", shorten(pattern), err)
+		return false, fmt.Errorf("reading the pattern %q: %w", wording.Short(pattern), err)
 	}
 	canonical, err := CanonicalName(name)
 	if err != nil {
@@ -39,7 +41,7 @@ func MatchesImage(pattern, name string) (bool, error) {
 // 443. The name must have neither tag nor digest, and no upper case.
 func CanonicalName(name string) (string, error) {
 	refuse := func(why string) (string, error) {
-		return "", fmt.Errorf("reading the image name %q: %s", shorten(name), why)
+		return "", fmt.Errorf("reading the image name %q: %s", wording.Short(name), why)
 	}
 	if len(name) > maxImageName {
 		return refuse("it is too long")

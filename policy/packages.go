@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/package-url/packageurl-go"
+
+	"github.com/hallmark-project/hallmark/attest/wording"
 )
 
 // deniedPackage is one entry of deny.packages.
@@ -100,9 +102,9 @@ func list(purl, name, version string) listed {
 
 func (l listed) String() string {
 	if l.purl != "" {
-		return shorten(l.purl)
+		return wording.Short(l.purl)
 	}
-	return shorten(l.name + "@" + l.version)
+	return wording.Short(l.name + "@" + l.version)
 }
 
 // denies reports whether a listed package is the denied one. What cannot be

@@ -7,6 +7,7 @@ import (
 
 	"github.com/hallmark-project/hallmark/attest"
 	"github.com/hallmark-project/hallmark/attest/predicate"
+	"github.com/hallmark-project/hallmark/attest/wording"
 	"github.com/hallmark-project/hallmark/verify"
 )
 
@@ -38,7 +39,7 @@ func (c *compiler) provenance(e *provenanceEntry) demand {
 		case err != nil:
 			c.add(e.Source.at, e.Source.path, "write it like https://github.com/acme/app", err)
 		case source.Ref != "":
-			c.addf(e.Source.at, e.Source.path, "write the ref under `ref`", "the source has the ref %q", shorten(source.Ref))
+			c.addf(e.Source.at, e.Source.path, "write the ref under `ref`", "the source has the ref %q", wording.Short(source.Ref))
 		}
 		condition.source = source.Repository
 		e.Source.value = source.Repository
@@ -70,7 +71,7 @@ func (p *provenanceCondition) holds(st *attest.Statement) (verify.Reason, string
 		return verify.ReasonStatementMalformed, err.Error()
 	}
 	if len(p.builders) > 0 && !slices.Contains(p.builders, claim.Builder) {
-		return ReasonPolicyDeny, fmt.Sprintf("the builder is %q, not %s", shorten(claim.Builder), strings.Join(p.builders, " or "))
+		return ReasonPolicyDeny, fmt.Sprintf("the builder is %q, not %s", wording.Short(claim.Builder), strings.Join(p.builders, " or "))
 	}
 	if p.source != "" && claim.Source != p.source {
 		return ReasonPolicyDeny, fmt.Sprintf("the source is %s, not %s", stated(claim.Source, claim.SourceURI), p.source)
@@ -78,12 +79,12 @@ func (p *provenanceCondition) holds(st *attest.Statement) (verify.Reason, string
 	if !p.refIsOpen && !p.ref.match(claim.Ref) {
 		return ReasonPolicyDeny, fmt.Sprintf("the ref is %s, not %s", stated(claim.Ref, ""), p.ref)
 	}
-	detail := "built by " + shorten(claim.Builder)
+	detail := "built by " + wording.Short(claim.Builder)
 	if claim.Source != "" {
-		detail += " from " + shorten(claim.Source)
+		detail += " from " + wording.Short(claim.Source)
 	}
 	if claim.Ref != "" {
-		detail += " at " + shorten(claim.Ref)
+		detail += " at " + wording.Short(claim.Ref)
 	}
 	return "", detail
 }
@@ -91,9 +92,9 @@ func (p *provenanceCondition) holds(st *attest.Statement) (verify.Reason, string
 func stated(value, raw string) string {
 	switch {
 	case value != "":
-		return fmt.Sprintf("%q", shorten(value))
+		return fmt.Sprintf("%q", wording.Short(value))
 	case raw != "":
-		return fmt.Sprintf("%q, which cannot be read", shorten(raw))
+		return fmt.Sprintf("%q, which cannot be read", wording.Short(raw))
 	}
 	return "not stated"
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/hallmark-project/hallmark/attest"
 	"github.com/hallmark-project/hallmark/attest/predicate"
+	"github.com/hallmark-project/hallmark/attest/wording"
 	"github.com/hallmark-project/hallmark/verify"
 )
 
@@ -35,7 +36,7 @@ func (c *compiler) sbom(e *sbomEntry) demand {
 		for _, p := range e.Deny.Packages {
 			denied, err := parseDenied(p.value)
 			if err != nil {
-				c.addf(p.at, p.path, "write it like pkg:npm/event-stream@3.3.6 or pkg:npm/event-stream@<4.0.0", "%q: %w", shorten(p.value), err)
+				c.addf(p.at, p.path, "write it like pkg:npm/event-stream@3.3.6 or pkg:npm/event-stream@<4.0.0", "%q: %w", wording.Short(p.value), err)
 			}
 			condition.denied = append(condition.denied, denied)
 		}
@@ -72,7 +73,7 @@ func (s *sbomCondition) holds(st *attest.Statement) (verify.Reason, string) {
 		one := list(p.PURL, p.Name, p.Version)
 		for _, d := range s.denied {
 			if d.denies(one) {
-				found = append(found, fmt.Sprintf("%s, denied by %q", one, shorten(d.text)))
+				found = append(found, fmt.Sprintf("%s, denied by %q", one, wording.Short(d.text)))
 			}
 		}
 	}

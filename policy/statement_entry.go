@@ -5,6 +5,7 @@ import (
 
 	"github.com/hallmark-project/hallmark/attest"
 	"github.com/hallmark-project/hallmark/attest/predicate"
+	"github.com/hallmark-project/hallmark/attest/wording"
 	"github.com/hallmark-project/hallmark/verify"
 )
 
@@ -38,7 +39,7 @@ func (c *compiler) statement(e *statementEntry, field string) demand {
 			continue
 		}
 		all = append(all, compiled)
-		texts = append(texts, shorten(expression.value))
+		texts = append(texts, wording.Short(expression.value))
 	}
 	d := &statementDemand{field: field, kind: "a statement of type " + e.Type.value, uris: uris, from: from, holds: all.holds, hint: "attach it with `hallmark attest --type " + e.Type.value + "`"}
 	if len(texts) > 0 {
@@ -59,7 +60,7 @@ func (all conditions) holds(st *attest.Statement) (verify.Reason, string) {
 	}
 	for _, c := range all {
 		if err := c.holds(tree); err != nil {
-			return ReasonPolicyDeny, shorten(c.text) + ": " + err.Error()
+			return ReasonPolicyDeny, wording.Short(c.text) + ": " + err.Error()
 		}
 	}
 	return "", ""

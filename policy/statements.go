@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/hallmark-project/hallmark/attest"
+	"github.com/hallmark-project/hallmark/attest/wording"
 	"github.com/hallmark-project/hallmark/verify"
 )
 
@@ -106,7 +107,7 @@ func (d *statementDemand) describe(tried []Attempt, reason verify.Reason, releva
 func typesOf(tried []Attempt) []string {
 	var types []string
 	for _, a := range tried {
-		types = append(types, shorten(a.Type))
+		types = append(types, wording.Short(a.Type))
 	}
 	slices.Sort(types)
 	return slices.Compact(types)

@@ -10,6 +10,8 @@ import (
 	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/hallmark-project/hallmark/attest/wording"
 )
 
 // Limits on a policy file.
@@ -129,7 +131,7 @@ func addYAMLError(f *faults, err error) {
 		}
 		message = yamlLine.ReplaceAllString(message, "")
 	}
-	f.add(at, "", "", fmt.Errorf("reading YAML: %s", shorten(message)))
+	f.add(at, "", "", fmt.Errorf("reading YAML: %s", wording.Short(message)))
 }
 
 // scanner refuses the parts of YAML that let one text mean two things.
@@ -152,13 +154,13 @@ func (s *scanner) visit(n *yaml.Node, depth int) {
 	}
 	switch {
 	case n.Anchor != "":
-		s.addf(at, "", "write the value out", "the anchor &%s", shorten(n.Anchor))
+		s.addf(at, "", "write the value out", "the anchor &%s", wording.Short(n.Anchor))
 		return
 	case n.Kind == yaml.AliasNode:
-		s.addf(at, "", "write the value out", "the alias *%s", shorten(n.Value))
+		s.addf(at, "", "write the value out", "the alias *%s", wording.Short(n.Value))
 		return
 	case n.Style&yaml.TaggedStyle != 0:
-		s.addf(at, "", "leave the tag away", "the tag %s", shorten(n.Tag))
+		s.addf(at, "", "leave the tag away", "the tag %s", wording.Short(n.Tag))
 		return
 	}
 	if n.Kind == yaml.MappingNode {
@@ -172,7 +174,7 @@ func (s *scanner) visit(n *yaml.Node, depth int) {
 			case key.Kind != yaml.ScalarNode || key.ShortTag() != "!!str":
 				s.addf(keyAt, "", "quote it if it is meant as text", "a key that is no text")
 			case seen[key.Value] > 0:
-				s.addf(keyAt, "", "keep one of the two", "the key %q stands twice, first in line %d", shorten(key.Value), seen[key.Value])
+				s.addf(keyAt, "", "keep one of the two", "the key %q stands twice, first in line %d", wording.Short(key.Value), seen[key.Value])
 			default:
 				seen[key.Value] = key.Line
 			}

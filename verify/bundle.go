@@ -14,6 +14,7 @@ import (
 
 	"github.com/hallmark-project/hallmark/attest"
 	"github.com/hallmark-project/hallmark/attest/digest"
+	"github.com/hallmark-project/hallmark/attest/wording"
 )
 
 // maxCertificates bounds the certificates of one bundle, before any chain is
@@ -162,7 +163,7 @@ func (v *Verifier) checkKey(fact *Fact, e Evidence, parsed *entity, hint string,
 		return e.reject(StepSignature, ReasonSignatureInvalid, errors.New("the named key did not sign these bytes"))
 	}
 	rejection := e.reject(StepSignature, ReasonKeyMismatch, errors.New("none of the trusted keys signed it"))
-	rejection.Found = shorten(hint)
+	rejection.Found = wording.Short(hint)
 	for _, c := range v.keys {
 		rejection.Wanted += c.id + " "
 	}
@@ -221,12 +222,4 @@ func limitOr(err error, reason Reason) Reason {
 		return ReasonLimitExceeded
 	}
 	return reason
-}
-
-func shorten(text string) string {
-	const limit = 120
-	if len(text) > limit {
-		return text[:limit] + "…"
-	}
-	return text
 }

@@ -12,6 +12,8 @@ import (
 
 	"github.com/sigstore/sigstore-go/pkg/fulcio/certificate"
 	sigverify "github.com/sigstore/sigstore-go/pkg/verify"
+
+	"github.com/hallmark-project/hallmark/attest/wording"
 )
 
 // clockSkew is how far a trusted time may lie ahead of the local clock.
@@ -95,7 +97,7 @@ func leafIdentity(e Evidence, parsed *entity, summary *certificate.Summary) (*x5
 		}
 	}
 	if old, current := identity.Extensions[issuerV1], identity.Extensions[issuerV2]; old != "" && current != "" && old != current {
-		return nil, nil, e.reject(StepCertificate, ReasonIssuerMismatch, fmt.Errorf("the certificate names two issuers, %q and %q", shorten(old), shorten(current)))
+		return nil, nil, e.reject(StepCertificate, ReasonIssuerMismatch, fmt.Errorf("the certificate names two issuers, %q and %q", wording.Short(old), wording.Short(current)))
 	}
 	return leaf, identity, nil
 }
@@ -119,7 +121,7 @@ func checkEntryKinds(e Evidence, parsed *entity) *Rejection {
 		}
 		if claimed := entry.GetKindVersion(); claimed.GetKind() != body.Kind || claimed.GetVersion() != body.APIVersion {
 			return e.reject(StepLog, ReasonLogMismatch, fmt.Errorf("the bundle calls the log entry %q %q, the entry calls itself %q %q",
-				shorten(claimed.GetKind()), shorten(claimed.GetVersion()), body.Kind, body.APIVersion))
+				wording.Short(claimed.GetKind()), wording.Short(claimed.GetVersion()), body.Kind, body.APIVersion))
 		}
 	}
 	return nil

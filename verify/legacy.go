@@ -16,6 +16,7 @@ import (
 
 	"github.com/hallmark-project/hallmark/attest"
 	"github.com/hallmark-project/hallmark/attest/digest"
+	"github.com/hallmark-project/hallmark/attest/wording"
 )
 
 // Annotations and types of cosign's tag format (cosign specs/SIGNATURE_SPEC.md).
@@ -128,7 +129,7 @@ func readSimpleSigning(fact *Fact, s Subject, e Evidence) *Rejection {
 		return e.reject(StepStatement, ReasonStatementMalformed, fmt.Errorf("reading the simple signing payload: %w", err))
 	}
 	if payload.Critical.Type != legacyPayloadType {
-		return e.reject(StepStatement, ReasonPayloadType, fmt.Errorf("the payload is a %q, not a %q", shorten(payload.Critical.Type), legacyPayloadType))
+		return e.reject(StepStatement, ReasonPayloadType, fmt.Errorf("the payload is a %q, not a %q", wording.Short(payload.Critical.Type), legacyPayloadType))
 	}
 	signed, err := digest.Parse(payload.Critical.Image.DockerManifestDigest)
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/hallmark-project/hallmark/attest"
+	"github.com/hallmark-project/hallmark/attest/wording"
 )
 
 // maxParameters bounds the flattened parameters; builds have a few dozen.
@@ -40,7 +41,7 @@ func (o object) exact(names ...string) error {
 	for key := range o {
 		for _, name := range names {
 			if key != name && strings.EqualFold(strings.ReplaceAll(key, "_", ""), name) {
-				return fmt.Errorf("%w: field %q, which must be %q", ErrMalformed, shorten(key), name)
+				return fmt.Errorf("%w: field %q, which must be %q", ErrMalformed, wording.Short(key), name)
 			}
 		}
 	}
@@ -84,7 +85,7 @@ func flatten(tree any) (map[string]string, error) {
 	var walk func(path string, value any) error
 	put := func(path, text string) error {
 		if _, twice := flat[path]; twice {
-			return fmt.Errorf("%w: two parameters are %q", ErrMalformed, shorten(path))
+			return fmt.Errorf("%w: two parameters are %q", ErrMalformed, wording.Short(path))
 		}
 		if len(flat) == maxParameters {
 			return fmt.Errorf("%w: more than %d parameters", ErrMalformed, maxParameters)

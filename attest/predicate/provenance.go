@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/hallmark-project/hallmark/attest/wording"
 )
 
 // MaxProvenanceBytes bounds a provenance predicate. BuildKit's, with its whole
@@ -63,7 +65,7 @@ func ReadProvenance(predicateType string, predicate []byte) (Provenance, error) 
 	case TypeProvenanceV02:
 		read = readV02
 	default:
-		return Provenance{}, fmt.Errorf("reading provenance: %w: %q is neither %s nor %s", ErrUnknownType, shorten(predicateType), TypeProvenanceV1, TypeProvenanceV02)
+		return Provenance{}, fmt.Errorf("reading provenance: %w: %q is neither %s nor %s", ErrUnknownType, wording.Short(predicateType), TypeProvenanceV1, TypeProvenanceV02)
 	}
 	if len(predicate) > MaxProvenanceBytes {
 		return Provenance{}, fmt.Errorf("reading provenance: %w: %d bytes, at most %d are read", ErrMalformed, len(predicate), MaxProvenanceBytes)
@@ -99,12 +101,12 @@ func (p *Provenance) setSource(stated []statedSource) error {
 		parsed, err := ParseSource(s.uri)
 		if err != nil {
 			if p.Source != "" || p.SourceURI != s.uri {
-				return fmt.Errorf("%w: it states the sources %q and %q", ErrMalformed, shorten(p.SourceURI), shorten(s.uri))
+				return fmt.Errorf("%w: it states the sources %q and %q", ErrMalformed, wording.Short(p.SourceURI), wording.Short(s.uri))
 			}
 			continue
 		}
 		if p.Source == "" && p.SourceURI != s.uri {
-			return fmt.Errorf("%w: it states the sources %q and %q", ErrMalformed, shorten(p.SourceURI), shorten(s.uri))
+			return fmt.Errorf("%w: it states the sources %q and %q", ErrMalformed, wording.Short(p.SourceURI), wording.Short(s.uri))
 		}
 		for _, one := range []struct {
 			what  string
@@ -156,7 +158,7 @@ func agree(what string, field *string, value string) error {
 		return nil
 	}
 	if *field != "" {
-		return fmt.Errorf("%w: it states the %ss %q and %q", ErrMalformed, what, shorten(*field), shorten(value))
+		return fmt.Errorf("%w: it states the %ss %q and %q", ErrMalformed, what, wording.Short(*field), wording.Short(value))
 	}
 	*field = value
 	return nil

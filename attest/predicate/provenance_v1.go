@@ -7,6 +7,8 @@ import (
 
 	slsa1 "github.com/in-toto/attestation/go/predicates/provenance/v1"
 	"google.golang.org/protobuf/encoding/protojson"
+
+	"github.com/hallmark-project/hallmark/attest/wording"
 )
 
 // readV1 reads the predicate of https://slsa.dev/spec/v1.0/provenance, schema.
@@ -142,11 +144,11 @@ func (p *Provenance) statedV1(external object) ([]statedSource, error) {
 	}
 	for _, s := range stated {
 		if s.ref != "" && !isRef(s.ref) {
-			return nil, fmt.Errorf("%w: %q is no git ref", ErrMalformed, shorten(s.ref))
+			return nil, fmt.Errorf("%w: %q is no git ref", ErrMalformed, wording.Short(s.ref))
 		}
 	}
 	if strings.TrimSpace(p.Workflow) != p.Workflow {
-		return nil, fmt.Errorf("%w: workflow.path %q", ErrMalformed, shorten(p.Workflow))
+		return nil, fmt.Errorf("%w: workflow.path %q", ErrMalformed, wording.Short(p.Workflow))
 	}
 	return stated, nil
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/hallmark-project/hallmark/attest"
 	"github.com/hallmark-project/hallmark/attest/digest"
 	"github.com/hallmark-project/hallmark/attest/strictjson"
+	"github.com/hallmark-project/hallmark/attest/wording"
 )
 
 // TypeSyft is the predicate type of syft's own JSON.
@@ -76,7 +77,7 @@ func ReadSBOM(predicateType string, predicate []byte) (SBOM, error) {
 		TypeSPDX: readSPDX, TypeCycloneDX: readCycloneDX, TypeSyft: readSyft,
 	}[sbomFamily(predicateType)]
 	if read == nil {
-		return SBOM{}, fmt.Errorf("reading an SBOM: %w: %q is no SBOM's", ErrUnknownType, shorten(predicateType))
+		return SBOM{}, fmt.Errorf("reading an SBOM: %w: %q is no SBOM's", ErrUnknownType, wording.Short(predicateType))
 	}
 	if len(predicate) > MaxSBOMBytes {
 		return SBOM{}, fmt.Errorf("reading an SBOM of %d bytes: %w (%d)", len(predicate), attest.ErrLimit, MaxSBOMBytes)
@@ -134,7 +135,7 @@ func (r *sbomReader) add(id string, p Package) error {
 		return fmt.Errorf("%w: package %d has no name", ErrMalformed, len(r.packages))
 	}
 	if id != "" && r.seen[id] {
-		return fmt.Errorf("%w: two packages are %q", ErrMalformed, shorten(id))
+		return fmt.Errorf("%w: two packages are %q", ErrMalformed, wording.Short(id))
 	}
 	if len(r.packages) == maxPackages {
 		return fmt.Errorf("%w: more than %d packages", attest.ErrLimit, maxPackages)

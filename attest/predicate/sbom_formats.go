@@ -6,6 +6,7 @@ import (
 
 	"github.com/hallmark-project/hallmark/attest/digest"
 	"github.com/hallmark-project/hallmark/attest/strictjson"
+	"github.com/hallmark-project/hallmark/attest/wording"
 )
 
 // readSPDX reads an SPDX 2 document (SPDX 2.3, clauses 6, 7 and 11, JSON form).
@@ -15,7 +16,7 @@ func readSPDX(document []strictjson.Field) (SBOM, error) {
 	texts(document, map[string]*string{"spdxVersion": &version})
 	var isTwo bool
 	if bom.SpecVersion, isTwo = strings.CutPrefix(version, "SPDX-"); !isTwo || !strings.HasPrefix(bom.SpecVersion, "2.") {
-		return SBOM{}, fmt.Errorf("%w: spdxVersion is %q, and only version 2 is read", ErrMalformed, shorten(version))
+		return SBOM{}, fmt.Errorf("%w: spdxVersion is %q, and only version 2 is read", ErrMalformed, wording.Short(version))
 	}
 	creation, err := fieldsOf(value(document, "creationInfo"))
 	if err != nil {
@@ -37,7 +38,7 @@ func readSPDX(document []strictjson.Field) (SBOM, error) {
 			"licenseConcluded": &concluded, "licenseDeclared": &declared,
 		})
 		if id == "" {
-			return fmt.Errorf("%w: package %q has no SPDXID", ErrMalformed, shorten(p.Name))
+			return fmt.Errorf("%w: package %q has no SPDXID", ErrMalformed, wording.Short(p.Name))
 		}
 		for _, license := range []string{concluded, declared} {
 			if license != "" && license != "NOASSERTION" && license != "NONE" && (len(p.Licenses) == 0 || p.Licenses[0] != license) {
@@ -126,7 +127,7 @@ func readCycloneDX(document []strictjson.Field) (SBOM, error) {
 	bom := SBOM{Format: "cyclonedx"}
 	texts(document, map[string]*string{"specVersion": &bom.SpecVersion})
 	if !strings.HasPrefix(bom.SpecVersion, "1.") {
-		return SBOM{}, fmt.Errorf("%w: specVersion is %q, and only version 1 is read", ErrMalformed, shorten(bom.SpecVersion))
+		return SBOM{}, fmt.Errorf("%w: specVersion is %q, and only version 1 is read", ErrMalformed, wording.Short(bom.SpecVersion))
 	}
 	metadata, err := fieldsOf(value(document, "metadata"))
 	if err != nil {

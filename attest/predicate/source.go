@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/hallmark-project/hallmark/attest/wording"
 )
 
 // ErrSource: not the address of a source repository; it equals no source.
@@ -44,7 +46,7 @@ func ParseSource(address string) (Source, error) {
 		return Source{}, fmt.Errorf("%w: %d bytes long", ErrSource, len(address))
 	}
 	refuse := func(why string) (Source, error) {
-		return Source{}, fmt.Errorf("%w: %q: %s", ErrSource, shorten(address), why)
+		return Source{}, fmt.Errorf("%w: %q: %s", ErrSource, wording.Short(address), why)
 	}
 	scheme, rest, found := strings.Cut(strings.TrimPrefix(address, "git+"), "://")
 	scheme = strings.ToLower(scheme)

@@ -16,6 +16,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/hallmark-project/hallmark/attest/wording"
 )
 
 // Predicate types that Hallmark knows by a short name.
@@ -97,19 +99,19 @@ func ResolveAll(nameOrURI string) ([]string, error) {
 		}
 	}
 	if known, near := nearURI(nameOrURI); near {
-		return nil, fmt.Errorf("%w: %q; did you mean %q?", ErrUnknownType, shorten(nameOrURI), known)
+		return nil, fmt.Errorf("%w: %q; did you mean %q?", ErrUnknownType, wording.Short(nameOrURI), known)
 	}
 	if isURI(nameOrURI) {
 		return []string{nameOrURI}, nil
 	}
 	if known, near := nearName(nameOrURI); near {
-		return nil, fmt.Errorf("%w: %q; did you mean %q?", ErrUnknownType, shorten(nameOrURI), known)
+		return nil, fmt.Errorf("%w: %q; did you mean %q?", ErrUnknownType, wording.Short(nameOrURI), known)
 	}
 	var shorts []string
 	for _, name := range Types() {
 		shorts = append(shorts, name.Short)
 	}
-	return nil, fmt.Errorf("%w: %q is neither a URI nor one of %s", ErrUnknownType, shorten(nameOrURI), strings.Join(shorts, ", "))
+	return nil, fmt.Errorf("%w: %q is neither a URI nor one of %s", ErrUnknownType, wording.Short(nameOrURI), strings.Join(shorts, ", "))
 }
 
 // ResolveFor is [Resolve] for a predicate at hand: where the name stands for
@@ -173,46 +175,11 @@ func isURI(text string) bool {
 	return scheme != ""
 }
 
-// nearName finds the short name with at most a third of its letters wrong.
+// nearName finds the short name that was probably meant.
 func nearName(text string) (string, bool) {
-	best, distance := "", 1+max(1, len(text)/3)
-	if len(text) > 64 {
-		return "", false // no typo of anything
-	}
+	var names []string
 	for _, name := range Types() {
-		if d := edits(strings.ToLower(text), name.Short); d < distance {
-			best, distance = name.Short, d
-		}
+		names = append(names, name.Short)
 	}
-	return best, best != ""
-}
-
-// edits is the Levenshtein distance of two short texts.
-func edits(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
-}
-
-// shorten keeps an untrusted text out of messages beyond a few words.
-func shorten(text string) string {
-	const limit = 120
-	if len(text) > limit {
-		return text[:limit] + "…"
-	}
-	return text
+	return wording.Nearest(text, names)
 }
