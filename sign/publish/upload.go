@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
@@ -85,24 +84,13 @@ func uploadTarget(answer *http.Response, d digest.Digest) (string, error) {
 	if target.Host != asked.Host && target.Scheme != "https" || target.Scheme != asked.Scheme && target.Scheme != "https" {
 		return "", fmt.Errorf("%w: upload to %s://%s", oci.ErrRedirectRefused, target.Scheme, target.Host)
 	}
-	if target.Host != asked.Host && internal(target.Hostname()) && !internal(asked.Hostname()) {
+	if target.Host != asked.Host && oci.InternalAddress(target.Hostname()) && !oci.InternalAddress(asked.Hostname()) {
 		return "", fmt.Errorf("%w: upload to the internal address %s", oci.ErrRedirectRefused, target.Hostname())
 	}
 	query := target.Query()
 	query.Set("digest", d.String())
 	target.RawQuery = query.Encode()
 	return target.String(), nil
-}
-
-// internal reports whether host is a literal of a loopback, private or link-local
-// address.
-func internal(host string) bool {
-	ip, err := netip.ParseAddr(host)
-	if err != nil {
-		return host == "localhost"
-	}
-	ip = ip.Unmap()
-	return ip.IsLoopback() || ip.IsPrivate() || ip.IsLinkLocalUnicast() || ip.IsUnspecified()
 }
 
 // send sends one write and reads its short answer. A registry that is busy for a

@@ -194,7 +194,7 @@ func checkRealm(realm, registry, scheme string) error {
 	default:
 		return fmt.Errorf("%w: credentials do not go to the token server %s://%s", ErrRedirectRefused, target.Scheme, target.Host)
 	}
-	if !same && internalAddress(target.Hostname()) {
+	if !same && InternalAddress(target.Hostname()) {
 		return fmt.Errorf("%w: the token server is at the internal address %s", ErrRedirectRefused, target.Host)
 	}
 	return nil

@@ -52,17 +52,18 @@ func checkRedirect(next *http.Request, via []*http.Request) error {
 	if next.URL.Host != first.Host {
 		next.Header.Del("Authorization")
 		next.Header.Del("Cookie")
-		if internalAddress(next.URL.Hostname()) && !internalAddress(first.Hostname()) {
+		if InternalAddress(next.URL.Hostname()) && !InternalAddress(first.Hostname()) {
 			return fmt.Errorf("%w: to the internal address %s", ErrRedirectRefused, next.URL.Hostname())
 		}
 	}
 	return nil
 }
 
-// internalAddress reports whether host is the literal of an address that is not
+// InternalAddress reports whether host is the literal of an address that is not
 // on the public network, or a text that some resolvers take for one. A name that
-// resolves to such an address is the network's business.
-func internalAddress(host string) bool {
+// resolves to such an address is the network's business. Readers and writers of
+// registries refuse to be sent from a public host to such an address.
+func InternalAddress(host string) bool {
 	host = strings.TrimSuffix(strings.ToLower(host), ".")
 	ip, err := netip.ParseAddr(strings.Trim(host, "[]"))
 	if err != nil {
