@@ -7,6 +7,7 @@ import (
 	"github.com/hallmark-project/hallmark/policy"
 	"github.com/hallmark-project/hallmark/policy/report"
 	"github.com/hallmark-project/hallmark/verify"
+	"github.com/hallmark-project/hallmark/verify/evidence"
 	"github.com/hallmark-project/hallmark/verify/oci"
 )
 
@@ -21,16 +22,13 @@ func reasonFor(err error) verify.Reason {
 		{oci.ErrReference, policy.ReasonReference},
 		{oci.ErrRedirectRefused, policy.ReasonRedirectDenied},
 		{oci.ErrUnauthorized, policy.ReasonUnauthorized},
-		{oci.ErrDigestMismatch, verify.ReasonDigestMismatch},
-		{oci.ErrSizeMismatch, verify.ReasonSizeMismatch},
-		{oci.ErrAmbiguous, verify.ReasonManifestAmbiguous},
-		{oci.ErrMediaType, verify.ReasonMediaType},
-		{oci.ErrLimit, verify.ReasonLimitExceeded},
-		{oci.ErrUnreachable, policy.ReasonUnreachable},
 	} {
 		if errors.Is(err, known.err) {
 			return known.reason
 		}
+	}
+	if reason, wrong := evidence.ReasonOf(err); wrong {
+		return reason
 	}
 	return policy.ReasonUnreachable
 }

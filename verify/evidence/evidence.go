@@ -121,9 +121,10 @@ func (f Found) Join(other Found) Found {
 	}
 }
 
-// reasonOf names what is wrong with content that was read. ok is false for
-// errors that say that it could not be read: then nothing is known about it.
-func reasonOf(err error) (reason verify.Reason, ok bool) {
+// ReasonOf names what is wrong with content that was read, from an error of
+// package oci. ok is false for errors that say that it could not be read: then
+// nothing is known about it.
+func ReasonOf(err error) (reason verify.Reason, ok bool) {
 	for _, known := range []struct {
 		err    error
 		reason verify.Reason

@@ -13,7 +13,7 @@ import (
 // refuse sorts an error about one piece: content that is wrong is a rejection,
 // content that could not be read is missing.
 func refuse(origin verify.Origin, err error) Found {
-	reason, wrong := reasonOf(err)
+	reason, wrong := ReasonOf(err)
 	if !wrong {
 		return Found{Missing: []error{err}}
 	}
