@@ -40,13 +40,9 @@ type Evidence struct {
 // Statement signs an in-toto statement about one digest and returns a Sigstore
 // bundle: a DSSE envelope (attest.PAE) with the key's hint.
 func Statement(ctx context.Context, statement *attest.Statement, subject digest.Digest, s Signer) (Evidence, error) {
-	payload, err := encodeStatement(statement, subject)
+	payload, sig, err := signStatement(ctx, statement, subject, s)
 	if err != nil {
 		return Evidence{}, err
-	}
-	sig, err := s.Sign(ctx, attest.PAE(attest.PayloadType, payload))
-	if err != nil {
-		return Evidence{}, fmt.Errorf("signing a statement: %w", err)
 	}
 	raw, err := encodeBundle(s, &protobundle.Bundle{Content: &protobundle.Bundle_DsseEnvelope{DsseEnvelope: &protodsse.Envelope{
 		Payload: payload, PayloadType: attest.PayloadType, Signatures: []*protodsse.Signature{{Sig: sig}},
@@ -75,6 +71,18 @@ func Image(ctx context.Context, subject digest.Digest, annotations map[string]st
 		statement.Subject[0].Annotations[name] = value
 	}
 	return Statement(ctx, statement, subject, s)
+}
+
+// signStatement returns a statement's bytes and the signature over their DSSE
+// encoding, which every format of attestations carries.
+func signStatement(ctx context.Context, statement *attest.Statement, subject digest.Digest, s Signer) (payload, sig []byte, err error) {
+	if payload, err = encodeStatement(statement, subject); err != nil {
+		return nil, nil, err
+	}
+	if sig, err = s.Sign(ctx, attest.PAE(attest.PayloadType, payload)); err != nil {
+		return nil, nil, fmt.Errorf("signing a statement: %w", err)
+	}
+	return payload, sig, nil
 }
 
 // encodeStatement returns the bytes that are signed, after the same reading that a

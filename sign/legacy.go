@@ -48,13 +48,9 @@ func Legacy(ctx context.Context, reference string, subject digest.Digest, annota
 // LegacyStatement signs a statement as a bare DSSE envelope, as cosign's
 // attestation tags hold them.
 func LegacyStatement(ctx context.Context, statement *attest.Statement, subject digest.Digest, s Signer) (Evidence, error) {
-	payload, err := encodeStatement(statement, subject)
+	payload, sig, err := signStatement(ctx, statement, subject, s)
 	if err != nil {
 		return Evidence{}, err
-	}
-	sig, err := s.Sign(ctx, attest.PAE(attest.PayloadType, payload))
-	if err != nil {
-		return Evidence{}, fmt.Errorf("signing a statement: %w", err)
 	}
 	envelope := &attest.Envelope{PayloadType: attest.PayloadType, Payload: payload, Signatures: []attest.EnvelopeSignature{{Sig: sig}}}
 	raw, err := envelope.Encode()
