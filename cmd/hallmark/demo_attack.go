@@ -143,9 +143,10 @@ func (d *demo) pushOther(ctx context.Context, image, content string) (v1.Descrip
 	return v1.Descriptor{MediaType: types.OCIImageIndex, Digest: digest, Size: size}, err
 }
 
-// bundle is one piece of the good image's evidence with its subject.
+// demoBundle is one piece of the good image's evidence with its subject.
 type demoBundle struct {
 	subject     v1.Descriptor
+	image       v1.Image // the manifest that carries it
 	raw         []byte
 	annotations map[string]string
 }
@@ -193,7 +194,7 @@ func (d *demo) bundles(ctx context.Context) ([]demoBundle, error) {
 			if err != nil {
 				return nil, err
 			}
-			all = append(all, demoBundle{subject: subject, raw: raw, annotations: annotations})
+			all = append(all, demoBundle{subject: subject, image: image, raw: raw, annotations: annotations})
 		}
 	}
 	if len(all) == 0 {
@@ -288,42 +289,15 @@ func (d *demo) saveLayout(ctx context.Context) error {
 	if err := path.AppendIndex(index); err != nil {
 		return err
 	}
-	repository := ref.Context()
 	all, err := d.bundles(ctx)
 	if err != nil {
 		return err
 	}
-	for _, subject := range subjectsOf(all) {
-		list, err := remote.Referrers(repository.Digest(subject), remote.WithContext(ctx))
-		if err != nil {
+	for _, b := range all {
+		if err := path.AppendImage(b.image, layout.WithAnnotations(map[string]string{"dev.hallmark.evidence": "true"})); err != nil {
 			return err
-		}
-		manifest, err := list.IndexManifest()
-		if err != nil {
-			return err
-		}
-		for _, referrer := range manifest.Manifests {
-			image, err := remote.Image(repository.Digest(referrer.Digest.String()), remote.WithContext(ctx))
-			if err != nil {
-				return err
-			}
-			if err := path.AppendImage(image, layout.WithAnnotations(map[string]string{"dev.hallmark.evidence": "true"})); err != nil {
-				return err
-			}
 		}
 	}
 	policy := strings.Replace(fmt.Sprintf(demoPolicy, d.host), d.host+"/**", "**", 1)
 	return os.WriteFile(d.path("layout-policy.yaml"), []byte(policy), 0o644)
-}
-
-func subjectsOf(all []demoBundle) []string {
-	var subjects []string
-	seen := make(map[string]bool)
-	for _, b := range all {
-		if s := b.subject.Digest.String(); !seen[s] {
-			seen[s] = true
-			subjects = append(subjects, s)
-		}
-	}
-	return subjects
 }
