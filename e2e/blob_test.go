@@ -64,7 +64,7 @@ func BenchmarkBlob(b *testing.B) {
 			var cpu time.Duration
 			var resident, private float64
 			for b.Loop() {
-				// hallmark does not write over a bundle that stands there.
+				// Each turn starts alike, whatever a tool does with a bundle that stands there.
 				os.Remove(filepath.Join(dir, "ours.json"))
 				os.Remove(filepath.Join(dir, "theirs.json"))
 				u := measure(b, dir, test.program, test.args...)
