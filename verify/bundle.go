@@ -11,6 +11,7 @@ import (
 	protocommon "github.com/sigstore/protobuf-specs/gen/pb-go/common/v1"
 	"github.com/sigstore/sigstore-go/pkg/bundle"
 	sigverify "github.com/sigstore/sigstore-go/pkg/verify"
+	"google.golang.org/protobuf/encoding/protojson"
 
 	"github.com/hallmark-project/hallmark/attest"
 	"github.com/hallmark-project/hallmark/attest/digest"
@@ -32,7 +33,7 @@ type entity struct {
 // checkBundle follows the Sigstore client specification: parse, log, time,
 // certificate, signature, and then the statement and its subject.
 func (v *Verifier) checkBundle(s Subject, content []byte, e Evidence) (Fact, error) {
-	parsed, rejection := parseBundle(e)
+	parsed, rejection := v.parseBundle(e)
 	if rejection != nil {
 		return Fact{}, rejection
 	}
@@ -69,22 +70,35 @@ func (v *Verifier) checkEntity(s Subject, content []byte, e Evidence, parsed *en
 }
 
 // parseBundle reads a bundle strictly (protobuf-specs, sigstore_bundle.proto).
-func parseBundle(e Evidence) (*entity, *Rejection) {
+func (v *Verifier) parseBundle(e Evidence) (*entity, *Rejection) {
 	if err := attest.CheckJSON(e.Raw); err != nil {
 		return nil, e.reject(StepParse, limitOr(err, ReasonSignatureFormat), err)
 	}
-	b := &bundle.Bundle{}
-	if err := b.UnmarshalJSON(e.Raw); err != nil {
+	wire := &protobundle.Bundle{}
+	if err := protojson.Unmarshal(e.Raw, wire); err != nil {
 		return nil, e.reject(StepParse, ReasonSignatureFormat, err)
 	}
-	return newEntity(e, b)
+	return v.newEntity(e, wire)
 }
 
-// newEntity takes a bundle over whose shape the engine agrees.
-func newEntity(e Evidence, b *bundle.Bundle) (*entity, *Rejection) {
-	chain := b.GetVerificationMaterial().GetX509CertificateChain().GetCertificates()
+// bundleOptions are the engine's options for reading bundles.
+func (v *Verifier) bundleOptions() []bundle.Option { return nil }
+
+// newEntity takes a bundle over whose shape the engine agrees. A panic of the
+// engine on hostile bytes is a refusal of those bytes.
+func (v *Verifier) newEntity(e Evidence, wire *protobundle.Bundle) (parsed *entity, rejection *Rejection) {
+	defer func() {
+		if fault := recover(); fault != nil {
+			parsed, rejection = nil, e.reject(StepParse, ReasonSignatureFormat, fmt.Errorf("%w: %v", errEnginePanic, fault))
+		}
+	}()
+	chain := wire.GetVerificationMaterial().GetX509CertificateChain().GetCertificates()
 	if len(chain) > maxCertificates {
 		return nil, e.reject(StepParse, ReasonLimitExceeded, fmt.Errorf("%d certificates, at most %d are read", len(chain), maxCertificates))
+	}
+	b, err := bundle.NewBundle(wire, v.bundleOptions()...)
+	if err != nil {
+		return nil, e.reject(StepParse, ReasonSignatureFormat, err)
 	}
 	switch body := b.Content.(type) {
 	case *protobundle.Bundle_DsseEnvelope:

@@ -85,7 +85,8 @@ func (s Signer) Same(other Signer) bool {
 		return s.Certificate != nil && other.Certificate != nil &&
 			s.Certificate.Issuer == other.Certificate.Issuer &&
 			s.Certificate.SAN == other.Certificate.SAN &&
-			s.Certificate.SANType == other.Certificate.SANType
+			s.Certificate.SANType == other.Certificate.SANType &&
+			s.Certificate.Root == other.Certificate.Root
 	}
 	return s.KeyID == other.KeyID
 }
@@ -103,11 +104,16 @@ func (s Signer) String() string {
 
 // Certificate is the identity that a verified certificate chain proves.
 type Certificate struct {
-	Issuer  string // OIDC issuer, Fulcio OID 1.3.6.1.4.1.57264.1.8 or .1
+	Issuer  string // OIDC issuer, Fulcio OID 1.3.6.1.4.1.57264.1.8 or .1; "" where a private CA names none
 	SAN     string // subject alternative name
 	SANType string // "URI", "Email", "DNS" or "Other"
-	// Extensions are Fulcio's further claims by their dotted OID.
+	// Extensions are the certificate's claims by their dotted OID: every extension
+	// but those of X.509 itself (2.5.29) and the list of SCTs. A value that is no
+	// text is "hex:" and its bytes.
 	Extensions map[string]string
+	// Root is the digest of the trust root that proved the certificate. An identity
+	// is only as good as the authority that vouches for it: compare both.
+	Root digest.Digest
 }
 
 // TrustedTime is a signing time that a third party vouches for.
@@ -120,6 +126,7 @@ type TrustedTime struct {
 // LogEntry is a transparency-log entry whose inclusion was proved.
 type LogEntry struct {
 	LogID string // hexadecimal
+	URI   string // the log's URL as the trust root names it
 	Index int64
 	Time  time.Time // zero where the log gives no time
 }

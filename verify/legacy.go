@@ -3,7 +3,6 @@ package verify
 import (
 	"bytes"
 	"crypto/sha256"
-	"encoding/asn1"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,7 +10,6 @@ import (
 	protobundle "github.com/sigstore/protobuf-specs/gen/pb-go/bundle/v1"
 	protocommon "github.com/sigstore/protobuf-specs/gen/pb-go/common/v1"
 	protodsse "github.com/sigstore/protobuf-specs/gen/pb-go/dsse"
-	"github.com/sigstore/sigstore-go/pkg/bundle"
 	sigverify "github.com/sigstore/sigstore-go/pkg/verify"
 
 	"github.com/hallmark-project/hallmark/attest"
@@ -61,11 +59,8 @@ func (v *Verifier) checkLegacySignature(s Subject, e Evidence) (Fact, error) {
 	if err != nil || len(sig) == 0 {
 		return Fact{}, e.reject(StepParse, ReasonSignatureFormat, errors.New("the signature annotation is not base64"))
 	}
-	if e.Annotations[LegacyCertificateAnnotation] != "" {
-		return Fact{}, e.reject(StepCertificate, ReasonKeyMismatch, errors.New("signed with a certificate; only keys are trusted here"))
-	}
 	sum := sha256.Sum256(e.Raw)
-	parsed, rejection := legacyEntity(e, &protobundle.Bundle{Content: &protobundle.Bundle_MessageSignature{MessageSignature: &protocommon.MessageSignature{
+	parsed, rejection := v.legacyEntity(e, &protobundle.Bundle{Content: &protobundle.Bundle_MessageSignature{MessageSignature: &protocommon.MessageSignature{
 		MessageDigest: &protocommon.HashOutput{Algorithm: protocommon.HashAlgorithm_SHA2_256, Digest: sum[:]},
 		Signature:     sig,
 	}}})
@@ -75,7 +70,12 @@ func (v *Verifier) checkLegacySignature(s Subject, e Evidence) (Fact, error) {
 	fact := Fact{Subject: s, Kind: KindSignature, Origin: e.Origin, Checks: []Step{StepParse}}
 	parsed.content = true
 	payload := func() sigverify.ArtifactPolicyOption { return sigverify.WithArtifact(bytes.NewReader(e.Raw)) }
-	if rejection := v.checkKey(&fact, e, parsed, "", payload); rejection != nil {
+	if e.Annotations[LegacyCertificateAnnotation] != "" {
+		rejection = v.checkCertificate(&fact, e, parsed, payload)
+	} else {
+		rejection = v.checkKey(&fact, e, parsed, "", payload)
+	}
+	if rejection != nil {
 		return Fact{}, rejection
 	}
 	if rejection := readSimpleSigning(&fact, s, e); rejection != nil {
@@ -90,32 +90,31 @@ func (v *Verifier) checkLegacyAttestation(s Subject, e Evidence) (Fact, error) {
 	if err != nil {
 		return Fact{}, e.reject(StepParse, limitOr(err, ReasonSignatureFormat), err)
 	}
-	if e.Annotations[LegacyCertificateAnnotation] != "" {
-		return Fact{}, e.reject(StepCertificate, ReasonKeyMismatch, errors.New("signed with a certificate; only keys are trusted here"))
-	}
 	wire := &protodsse.Envelope{PayloadType: envelope.PayloadType, Payload: envelope.Payload}
 	for _, signature := range envelope.Signatures {
 		wire.Signatures = append(wire.Signatures, &protodsse.Signature{Sig: signature.Sig, Keyid: signature.KeyID})
 	}
-	parsed, rejection := legacyEntity(e, &protobundle.Bundle{Content: &protobundle.Bundle_DsseEnvelope{DsseEnvelope: wire}})
+	parsed, rejection := v.legacyEntity(e, &protobundle.Bundle{Content: &protobundle.Bundle_DsseEnvelope{DsseEnvelope: wire}})
 	if rejection != nil {
 		return Fact{}, rejection
 	}
 	return v.checkEntity(s, nil, e, parsed)
 }
 
-// legacyEntity dresses legacy evidence as the bundle that says the same.
-func legacyEntity(e Evidence, wire *protobundle.Bundle) (*entity, *Rejection) {
-	wire.MediaType = "application/vnd.dev.sigstore.bundle.v0.3+json"
-	wire.VerificationMaterial = &protobundle.VerificationMaterial{
-		Content: &protobundle.VerificationMaterial_PublicKey{PublicKey: &protocommon.PublicKeyIdentifier{}},
+// legacyEntity dresses legacy evidence as the bundle that says the same, so that
+// there is one way through the checks. With a log entry it is a v0.1 bundle, which
+// may rest on the log's promise.
+func (v *Verifier) legacyEntity(e Evidence, wire *protobundle.Bundle) (*entity, *Rejection) {
+	material, rejection := legacyMaterial(e)
+	if rejection != nil {
+		return nil, rejection
 	}
-	b, err := bundle.NewBundle(wire)
-	if err != nil {
-		return nil, e.reject(StepParse, ReasonSignatureFormat, err)
-	}
-	return newEntity(e, b)
+	wire.MediaType, wire.VerificationMaterial = legacyBundleType, material
+	return v.newEntity(e, wire)
 }
+
+// legacyBundleType is the oldest bundle (protobuf-specs, sigstore_bundle.proto).
+const legacyBundleType = "application/vnd.dev.sigstore.bundle+json;version=0.1"
 
 // readSimpleSigning reads the signed payload and binds it to the subject.
 func readSimpleSigning(fact *Fact, s Subject, e Evidence) *Rejection {
@@ -171,14 +170,4 @@ func textAnnotations(all map[string]any) map[string]string {
 		}
 	}
 	return texts
-}
-
-// derText returns an extension's value: a DER string, or raw text in Fulcio's
-// first extensions.
-func derText(value []byte) string {
-	var text string
-	if rest, err := asn1.Unmarshal(value, &text); err == nil && len(rest) == 0 {
-		return text
-	}
-	return string(value)
 }

@@ -37,6 +37,8 @@ const (
 	ReasonUnsigned           Reason = "UNSIGNED"            // present, but carries no signature
 	ReasonForeignFormat      Reason = "FOREIGN_FORMAT"      // another scheme's evidence
 	ReasonTrustRootInvalid   Reason = "TRUSTROOT_INVALID"   // the trust root itself cannot be used
+	ReasonTrustRootExpired   Reason = "TRUSTROOT_EXPIRED"   // the trust root is too old to judge by
+	ReasonTrustRootRollback  Reason = "TRUSTROOT_ROLLBACK"  // an older trust root was offered in place of a newer one
 	ReasonInternal           Reason = "INTERNAL"            // a fault of Hallmark's own
 )
 

@@ -36,7 +36,9 @@ const MaxEvidenceBytes = attest.MaxStatementBytes/3*4 + 1<<20
 // concurrent use.
 type Verifier struct {
 	keys    []candidate
-	keyless *sigverify.Verifier
+	keyless *sigverify.Verifier // nil where no certificate is trusted
+	root    *trust.Root
+	need    trust.Requirement
 	now     func() time.Time
 }
 
@@ -51,7 +53,7 @@ func New(r *trust.Root, need trust.Requirement, now func() time.Time) (*Verifier
 	if now == nil {
 		return nil, errors.New("making a verifier: it needs a clock")
 	}
-	v := &Verifier{now: now}
+	v := &Verifier{root: r, need: need, now: now}
 	for _, key := range r.Keys() {
 		c, err := newCandidate(key)
 		if err != nil {
@@ -77,7 +79,8 @@ func keylessOptions(need trust.Requirement) ([]sigverify.VerifierOption, error) 
 	if need.Timestamps < 1 {
 		return nil, errors.New("keyless evidence needs at least one trusted time")
 	}
-	options := []sigverify.VerifierOption{sigverify.WithObserverTimestamps(need.Timestamps)}
+	// The statement is read here, strictly, and not a second time by the engine.
+	options := []sigverify.VerifierOption{sigverify.WithoutStatementPredicate(), sigverify.WithObserverTimestamps(need.Timestamps)}
 	if need.LogEntries > 0 {
 		options = append(options, sigverify.WithTransparencyLog(need.LogEntries))
 	}
