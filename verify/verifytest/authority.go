@@ -1,0 +1,131 @@
+package verifytest
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"math/big"
+	"testing"
+	"time"
+
+	protocommon "github.com/sigstore/protobuf-specs/gen/pb-go/common/v1"
+	prototrustroot "github.com/sigstore/protobuf-specs/gen/pb-go/trustroot/v1"
+	"google.golang.org/protobuf/types/known/timestamppb"
+)
+
+// Window is a validity period. A zero end is open.
+type Window struct{ Start, End time.Time }
+
+// proto writes a window as a trusted root has it.
+func (w Window) proto() *protocommon.TimeRange {
+	wire := &protocommon.TimeRange{Start: timestamppb.New(w.Start)}
+	if !w.End.IsZero() {
+		wire.End = timestamppb.New(w.End)
+	}
+	return wire
+}
+
+// Authority is a certificate authority of two steps, a root and an intermediate,
+// for signing certificates or for timestamps.
+type Authority struct {
+	URI                string
+	Window             Window // what the trusted root says
+	Root, Intermediate *x509.Certificate
+	rootKey, key       *ecdsa.PrivateKey
+}
+
+// AuthorityOptions are the deviations of an authority. Zero values are the usual.
+type AuthorityOptions struct {
+	Root, Intermediate Window                     // validity of the certificates
+	Change             func(*x509.Certificate)    // changes the intermediate before it is signed
+	Usages             []x509.ExtKeyUsage         // of the intermediate
+	Name               string                     // common name, such as "fulcio"
+	Valid              func(now time.Time) Window // of the entry in the trusted root
+}
+
+// newAuthority makes an authority whose certificates live around now.
+func newAuthority(t testing.TB, uri string, now time.Time, o AuthorityOptions) *Authority {
+	t.Helper()
+	year := 365 * 24 * time.Hour
+	if o.Root == (Window{}) {
+		o.Root = Window{now.Add(-year), now.Add(9 * year)}
+	}
+	if o.Intermediate == (Window{}) {
+		o.Intermediate = o.Root
+	}
+	if o.Usages == nil {
+		o.Usages = []x509.ExtKeyUsage{x509.ExtKeyUsageCodeSigning}
+	}
+	a := &Authority{URI: uri, Window: Window{Start: now.Add(-year)}, rootKey: newP256(t), key: newP256(t)}
+	if o.Valid != nil {
+		a.Window = o.Valid(now)
+	}
+	root := caTemplate(o.Name+" root", o.Root)
+	a.Root = createCertificate(t, root, root, a.rootKey.Public(), a.rootKey)
+	intermediate := caTemplate(o.Name+" intermediate", o.Intermediate)
+	intermediate.ExtKeyUsage, intermediate.MaxPathLenZero = o.Usages, true
+	if o.Change != nil {
+		o.Change(intermediate)
+	}
+	a.Intermediate = createCertificate(t, intermediate, a.Root, a.key.Public(), a.rootKey)
+	return a
+}
+
+// proto writes the authority as a trusted root has it.
+func (a *Authority) proto(leaf ...*x509.Certificate) *prototrustroot.CertificateAuthority {
+	wire := &prototrustroot.CertificateAuthority{
+		Subject: &protocommon.DistinguishedName{Organization: "verifytest", CommonName: a.Root.Subject.CommonName},
+		Uri:     a.URI, ValidFor: a.Window.proto(), CertChain: &protocommon.X509CertificateChain{},
+	}
+	for _, certificate := range append(leaf, a.Intermediate, a.Root) {
+		wire.CertChain.Certificates = append(wire.CertChain.Certificates, &protocommon.X509Certificate{RawBytes: certificate.Raw})
+	}
+	return wire
+}
+
+// CrossSign certifies the authority's root by another one, as [Authority] chains
+// that two roots share have it.
+func (a *Authority) CrossSign(t testing.TB, by *Authority) *x509.Certificate {
+	t.Helper()
+	template := caTemplate(a.Root.Subject.CommonName, Window{a.Root.NotBefore, a.Root.NotAfter})
+	return createCertificate(t, template, by.Root, a.rootKey.Public(), by.rootKey)
+}
+
+func caTemplate(name string, w Window) *x509.Certificate {
+	return &x509.Certificate{
+		SerialNumber: serial(), Subject: pkix.Name{Organization: []string{"verifytest"}, CommonName: name},
+		NotBefore: w.Start, NotAfter: w.End, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
+		BasicConstraintsValid: true, IsCA: true,
+	}
+}
+
+func createCertificate(t testing.TB, template, parent *x509.Certificate, public crypto.PublicKey, by crypto.Signer) *x509.Certificate {
+	t.Helper()
+	raw, err := x509.CreateCertificate(rand.Reader, template, parent, public, by)
+	if err != nil {
+		t.Fatal(err)
+	}
+	certificate, err := x509.ParseCertificate(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return certificate
+}
+
+func newP256(t testing.TB) *ecdsa.PrivateKey {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+func serial() *big.Int {
+	raw := make([]byte, 16)
+	_, _ = rand.Read(raw) // never fails (crypto/rand)
+	return new(big.Int).SetBytes(raw)
+}
