@@ -108,6 +108,14 @@ func (p *Publisher) layerEqual(ctx context.Context, ref oci.Reference, layers []
 
 // legacyImage uploads the new layer and the config and returns the manifest.
 func (p *Publisher) legacyImage(ctx context.Context, ref oci.Reference, layers []oci.Descriptor, content []byte) ([]byte, error) {
+	if err := p.blob(ctx, ref, content); err != nil {
+		return nil, notStored(err)
+	}
+	return p.legacyOf(ctx, ref, layers)
+}
+
+// legacyOf uploads the config of layers that are there and returns the manifest.
+func (p *Publisher) legacyOf(ctx context.Context, ref oci.Reference, layers []oci.Descriptor) ([]byte, error) {
 	var config legacyConfig
 	config.RootFS.Type = "layers"
 	for _, l := range layers {
@@ -116,9 +124,6 @@ func (p *Publisher) legacyImage(ctx context.Context, ref oci.Reference, layers [
 	configRaw, err := json.Marshal(config)
 	if err != nil {
 		return nil, fmt.Errorf("encoding a config: %w", err)
-	}
-	if err := p.blob(ctx, ref, content); err != nil {
-		return nil, notStored(err)
 	}
 	if err := p.blob(ctx, ref, configRaw); err != nil {
 		return nil, notStored(err)

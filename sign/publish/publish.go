@@ -76,11 +76,11 @@ func (p *Publisher) lock(name string) func() {
 // wanted: adding wanted beside it would add nothing.
 func same(v *verify.Verifier, wanted sign.Evidence, found verify.Evidence) bool {
 	fact, err := v.Check(verify.Subject{Digest: wanted.Subject}, found)
-	if err != nil || fact.Signer.KeyID != wanted.Signer {
+	if err != nil || !fact.Signer.Same(wanted.Signer) {
 		return false
 	}
-	mine, err := v.Check(verify.Subject{Digest: wanted.Subject}, wanted.Evidence)
-	if err != nil || mine.Kind != fact.Kind {
+	mine := wanted.Fact // proved when it was signed
+	if mine.Kind != fact.Kind || mine.Subject.Digest != wanted.Subject {
 		return false
 	}
 	if (mine.Statement == nil) != (fact.Statement == nil) {

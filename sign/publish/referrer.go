@@ -153,8 +153,8 @@ type index struct {
 
 // list brings the referrers tag of a subject up to date (distribution-spec,
 // "Unavailable Referrers API"): reread, merge, write under a condition where the
-// registry knows conditions, and read again until the entry stays.
-func (p *Publisher) list(ctx context.Context, ref oci.Reference, subject digest.Digest, entry oci.Descriptor) error {
+// registry knows conditions, and read again until the entries stay.
+func (p *Publisher) list(ctx context.Context, ref oci.Reference, subject digest.Digest, entries ...oci.Descriptor) error {
 	tag := oci.FallbackTag(subject)
 	return p.merge(ctx, ref, tag, func(current *oci.Manifest) (raw []byte, mediaType string, listed bool, err error) {
 		document := index{SchemaVersion: 2, MediaType: oci.TypeIndex, Manifests: []oci.Descriptor{}}
@@ -164,12 +164,15 @@ func (p *Publisher) list(ctx context.Context, ref oci.Reference, subject digest.
 			}
 			document.Manifests = append(document.Manifests, current.Manifests...)
 		}
-		for _, d := range document.Manifests {
-			if d.Digest == entry.Digest {
-				return nil, "", true, nil
+		before := len(document.Manifests)
+		for _, entry := range entries {
+			if !slices.ContainsFunc(document.Manifests, func(d oci.Descriptor) bool { return d.Digest == entry.Digest }) {
+				document.Manifests = append(document.Manifests, entry)
 			}
 		}
-		document.Manifests = append(document.Manifests, entry)
+		if len(document.Manifests) == before {
+			return nil, "", true, nil
+		}
 		raw, err = json.Marshal(document)
 		return raw, oci.TypeIndex, false, err
 	})
