@@ -36,6 +36,7 @@ type Key struct {
 	id     string
 	hint   string
 	pem    []byte
+	window Window
 }
 
 // ParsePublicKey reads exactly one PEM block of type "PUBLIC KEY" (RFC 7468

@@ -3,5 +3,12 @@ package sigstore
 
 import "github.com/sigstore/sigstore-go/pkg/root"
 
-// Material is a parsed trusted root, or a virtual one in tests.
-type Material struct{ root.TrustedMaterial }
+// Material is a parsed trusted root, or a virtual one in tests. Nothing in it
+// changes once a Root holds it.
+type Material struct {
+	root.TrustedMaterial
+
+	// Revocations are the certificate revocation lists of private authorities,
+	// each checked against its issuer. See [Material.Revoked].
+	Revocations []*Revocation
+}
