@@ -39,7 +39,7 @@ func Blob(ctx context.Context, content io.Reader, s DigestSigner) (Evidence, err
 	if err != nil {
 		return Evidence{}, fmt.Errorf("signing content: %w", err)
 	}
-	raw, err := encodeBundle(s, &protobundle.Bundle{Content: &protobundle.Bundle_MessageSignature{MessageSignature: &protocommon.MessageSignature{
+	raw, err := encodeBundle(ctx, s, &protobundle.Bundle{Content: &protobundle.Bundle_MessageSignature{MessageSignature: &protocommon.MessageSignature{
 		MessageDigest: &protocommon.HashOutput{Algorithm: algorithm, Digest: sum},
 		Signature:     sig,
 	}}})

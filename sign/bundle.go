@@ -31,8 +31,10 @@ type Evidence struct {
 	// PredicateType of the statement inside; for an image signature in bundle
 	// form verify.SignaturePredicateType, for a legacy one empty.
 	PredicateType string
-	// Signer is the key ID that verified it.
-	Signer string
+	// Signer is who signed it, as the verification proved.
+	Signer verify.Signer
+	// Fact is all that the verification proved.
+	Fact verify.Fact
 	// Subject is what it is about.
 	Subject digest.Digest
 }
@@ -44,7 +46,7 @@ func Statement(ctx context.Context, statement *attest.Statement, subject digest.
 	if err != nil {
 		return Evidence{}, err
 	}
-	raw, err := encodeBundle(s, &protobundle.Bundle{Content: &protobundle.Bundle_DsseEnvelope{DsseEnvelope: &protodsse.Envelope{
+	raw, err := encodeBundle(ctx, s, &protobundle.Bundle{Content: &protobundle.Bundle_DsseEnvelope{DsseEnvelope: &protodsse.Envelope{
 		Payload: payload, PayloadType: attest.PayloadType, Signatures: []*protodsse.Signature{{Sig: sig}},
 	}}})
 	if err != nil {
@@ -105,16 +107,28 @@ func encodeStatement(statement *attest.Statement, subject digest.Digest) ([]byte
 	return payload, nil
 }
 
-// encodeBundle completes a bundle with the key's hint.
-func encodeBundle(s Signer, wire *protobundle.Bundle) ([]byte, error) {
+// encodeBundle completes a bundle with the key's hint, or with what the notary's
+// witnesses say.
+func encodeBundle(ctx context.Context, s Signer, wire *protobundle.Bundle) ([]byte, error) {
+	wire.MediaType = BundleMediaType
+	if notary, witnessed := s.(Notary); witnessed {
+		if err := notary.Notarize(ctx, wire); err != nil {
+			return nil, fmt.Errorf("signing: %w", err)
+		}
+		return marshalBundle(wire)
+	}
 	key, err := trust.NewKey(s.Public())
 	if err != nil {
 		return nil, fmt.Errorf("making a bundle: %w", err)
 	}
-	wire.MediaType = BundleMediaType
 	wire.VerificationMaterial = &protobundle.VerificationMaterial{
 		Content: &protobundle.VerificationMaterial_PublicKey{PublicKey: &protocommon.PublicKeyIdentifier{Hint: key.Hint()}},
 	}
+	return marshalBundle(wire)
+}
+
+// marshalBundle writes a bundle so that equal bundles are equal bytes.
+func marshalBundle(wire *protobundle.Bundle) ([]byte, error) {
 	raw, err := protojson.Marshal(wire)
 	if err != nil {
 		return nil, fmt.Errorf("encoding a bundle: %w", err)
@@ -140,11 +154,14 @@ func proved(e verify.Evidence, subject digest.Digest, predicateType string, s Si
 	if err != nil {
 		return Evidence{}, fmt.Errorf("verifying the new signature: %w", err)
 	}
-	return Evidence{Evidence: e, PredicateType: predicateType, Signer: fact.Signer.KeyID, Subject: subject}, nil
+	return Evidence{Evidence: e, PredicateType: predicateType, Signer: fact.Signer, Subject: subject, Fact: fact}, nil
 }
 
-// verifierOf trusts exactly the signer's own key.
+// verifierOf trusts exactly the signer's own key, or what a notary trusts.
 func verifierOf(s Signer) (*verify.Verifier, error) {
+	if notary, witnessed := s.(Notary); witnessed {
+		return notary.Verifier(), nil
+	}
 	key, err := trust.NewKey(s.Public())
 	if err != nil {
 		return nil, fmt.Errorf("using the signer's key: %w", err)
@@ -157,6 +174,7 @@ func verifierOf(s Signer) (*verify.Verifier, error) {
 	return verify.New(root, trust.Requirement{}, func() time.Time { return time.Time{} })
 }
 
-// Verifier returns a verifier that trusts exactly the signer's own key, for
+// Verifier returns a verifier that trusts exactly the signer's own key, or, of a
+// [Notary], what it trusts, for
 // callers that look for signatures which the signer has made before.
 func Verifier(s Signer) (*verify.Verifier, error) { return verifierOf(s) }

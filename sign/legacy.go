@@ -2,9 +2,14 @@ package sign
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+
+	protobundle "github.com/sigstore/protobuf-specs/gen/pb-go/bundle/v1"
+	protocommon "github.com/sigstore/protobuf-specs/gen/pb-go/common/v1"
+	protodsse "github.com/sigstore/protobuf-specs/gen/pb-go/dsse"
 
 	"github.com/hallmark-project/hallmark/attest"
 	"github.com/hallmark-project/hallmark/attest/digest"
@@ -39,10 +44,15 @@ func Legacy(ctx context.Context, reference string, subject digest.Digest, annota
 	if err != nil {
 		return Evidence{}, fmt.Errorf("signing an image: %w", err)
 	}
-	return proved(verify.Evidence{
-		Format: verify.FormatLegacySignature, Raw: raw,
-		Annotations: map[string]string{verify.LegacySignatureAnnotation: base64.StdEncoding.EncodeToString(sig)},
-	}, subject, "", s)
+	sum := sha256.Sum256(raw)
+	proof, err := legacyProof(ctx, s, &protobundle.Bundle{Content: &protobundle.Bundle_MessageSignature{MessageSignature: &protocommon.MessageSignature{
+		MessageDigest: &protocommon.HashOutput{Algorithm: protocommon.HashAlgorithm_SHA2_256, Digest: sum[:]}, Signature: sig,
+	}}})
+	if err != nil {
+		return Evidence{}, err
+	}
+	proof[verify.LegacySignatureAnnotation] = base64.StdEncoding.EncodeToString(sig)
+	return proved(verify.Evidence{Format: verify.FormatLegacySignature, Raw: raw, Annotations: proof}, subject, "", s)
 }
 
 // LegacyStatement signs a statement as a bare DSSE envelope, as cosign's
@@ -57,8 +67,38 @@ func LegacyStatement(ctx context.Context, statement *attest.Statement, subject d
 	if err != nil {
 		return Evidence{}, err
 	}
-	return proved(verify.Evidence{
-		Format: verify.FormatLegacyAttestation, Raw: raw,
-		Annotations: map[string]string{"predicateType": statement.PredicateType},
-	}, subject, statement.PredicateType, s)
+	proof, err := legacyProof(ctx, s, &protobundle.Bundle{Content: &protobundle.Bundle_DsseEnvelope{DsseEnvelope: &protodsse.Envelope{
+		Payload: payload, PayloadType: attest.PayloadType, Signatures: []*protodsse.Signature{{Sig: sig}},
+	}}})
+	if err != nil {
+		return Evidence{}, err
+	}
+	// cosign stamps the whole envelope here and not its signature, so that one
+	// timestamp cannot serve both readers: the log's promise tells the time.
+	delete(proof, verify.LegacyTimestampAnnotation)
+	proof["predicateType"] = statement.PredicateType
+	return proved(verify.Evidence{Format: verify.FormatLegacyAttestation, Raw: raw, Annotations: proof}, subject, statement.PredicateType, s)
+}
+
+// legacyProof returns the annotations that hold what a bundle holds in its
+// verification material; none for a key. The log must be a Rekor v1, for the format
+// keeps the log's promise and has no place for a proof.
+func legacyProof(ctx context.Context, s Signer, wire *protobundle.Bundle) (map[string]string, error) {
+	notary, witnessed := s.(Notary)
+	if !witnessed {
+		return make(map[string]string), nil
+	}
+	if err := notary.Notarize(ctx, wire); err != nil {
+		return nil, fmt.Errorf("signing: %w", err)
+	}
+	proof, err := verify.LegacyAnnotations(wire.GetVerificationMaterial())
+	if err != nil {
+		return nil, err
+	}
+	chain, err := notary.Verifier().Chain(wire.GetVerificationMaterial().GetCertificate().GetRawBytes())
+	if err != nil {
+		return nil, fmt.Errorf("signing: %w", err)
+	}
+	proof[verify.LegacyChainAnnotation] = string(chain)
+	return proof, nil
 }

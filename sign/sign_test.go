@@ -141,6 +141,6 @@ func ExampleImage() {
 	if err != nil {
 		panic(err)
 	}
-	fmt.Println(evidence.PredicateType, evidence.Signer == signer.Key().ID())
+	fmt.Println(evidence.PredicateType, evidence.Signer.KeyID == signer.Key().ID())
 	// Output: https://sigstore.dev/cosign/sign/v1 true
 }

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"slices"
@@ -105,4 +106,31 @@ func checkLeaf(e Evidence, leaf *x509.Certificate) *Rejection {
 		return e.reject(StepCertificate, ReasonCertificateUsage, errors.New("the leaf's extended key usage has no codeSigning"))
 	}
 	return nil
+}
+
+// Chain returns the path from a certificate to the trusted authority that issued it
+// as PEM blocks: the authority's certificates, the root last, without the leaf. It is
+// judged at the certificate's own start, so it proves nothing; it is what formats
+// want that carry the chain along.
+func (v *Verifier) Chain(leaf []byte) ([]byte, error) {
+	certificate, err := x509.ParseCertificate(leaf)
+	if err != nil {
+		return nil, fmt.Errorf("reading a certificate: %w", err)
+	}
+	material := v.root.Sigstore()
+	if material == nil {
+		return nil, errors.New("finding a certificate's chain: no authority is trusted")
+	}
+	for _, authority := range material.FulcioCertificateAuthorities() {
+		chains, err := authority.Verify(certificate, certificate.NotBefore)
+		if err != nil || len(chains) == 0 {
+			continue
+		}
+		var text []byte
+		for _, one := range chains[0][1:] {
+			text = append(text, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: one.Raw})...)
+		}
+		return text, nil
+	}
+	return nil, errors.New("finding a certificate's chain: no trusted authority issued it")
 }

@@ -123,15 +123,45 @@ func readLegacyLogEntry(text []byte) (*protorekor.TransparencyLogEntry, error) {
 	}, nil
 }
 
-// EncodeLegacyLogEntry writes a log entry with a promise in the legacy form. It is
-// an error for an entry without one: a Rekor v2 has none.
-func EncodeLegacyLogEntry(entry LegacyLogEntry) (string, error) {
-	if len(entry.SignedEntryTimestamp) == 0 {
-		return "", errors.New("encoding a log entry for cosign's tags: the log signs no entry timestamp")
+// LegacyAnnotations writes a bundle's verification material as the annotations of
+// cosign's tag format: certificate, log entry and timestamp. It is an error when the
+// log signed no promise, as a Rekor v2 never does, or when there are several log
+// entries or timestamps: the format has no place for them.
+func LegacyAnnotations(material *protobundle.VerificationMaterial) (map[string]string, error) {
+	annotations := make(map[string]string)
+	if raw := material.GetCertificate().GetRawBytes(); len(raw) > 0 {
+		annotations[LegacyCertificateAnnotation] = string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: raw}))
 	}
-	raw, err := json.Marshal(entry)
-	return string(raw), err
+	entries, stamps := material.GetTlogEntries(), material.GetTimestampVerificationData().GetRfc3161Timestamps()
+	if len(entries) > 1 || len(stamps) > 1 {
+		return nil, fmt.Errorf("%w: %d log entries and %d timestamps, there is place for one of each", ErrLegacyFormat, len(entries), len(stamps))
+	}
+	for _, entry := range entries {
+		promise := entry.GetInclusionPromise().GetSignedEntryTimestamp()
+		if len(promise) == 0 {
+			return nil, fmt.Errorf("%w: the log made no promise to keep; only a Rekor v1 does", ErrLegacyFormat)
+		}
+		raw, err := json.Marshal(LegacyLogEntry{SignedEntryTimestamp: promise, Payload: LegacyLogPayload{
+			Body: entry.GetCanonicalizedBody(), IntegratedTime: entry.GetIntegratedTime(),
+			LogIndex: entry.GetLogIndex(), LogID: hex.EncodeToString(entry.GetLogId().GetKeyId()),
+		}})
+		if err != nil {
+			return nil, fmt.Errorf("encoding a log entry: %w", err)
+		}
+		annotations[LegacyLogAnnotation] = string(raw)
+	}
+	for _, stamp := range stamps {
+		raw, err := json.Marshal(legacyTimestamp{SignedRFC3161Timestamp: stamp.GetSignedTimestamp()})
+		if err != nil {
+			return nil, fmt.Errorf("encoding a timestamp: %w", err)
+		}
+		annotations[LegacyTimestampAnnotation] = string(raw)
+	}
+	return annotations, nil
 }
+
+// ErrLegacyFormat: cosign's tag format cannot hold the proof; use bundles.
+var ErrLegacyFormat = errors.New("cosign's tag format cannot hold this")
 
 // decodeStrict decodes one JSON object, without unknown or repeated names.
 func decodeStrict(raw []byte, into any) error {
