@@ -81,8 +81,15 @@ func (v *Verifier) parseBundle(e Evidence) (*entity, *Rejection) {
 	return v.newEntity(e, wire)
 }
 
-// bundleOptions are the engine's options for reading bundles.
-func (v *Verifier) bundleOptions() []bundle.Option { return nil }
+// bundleOptions are the engine's options for reading a bundle. Only for an authority
+// of the caller's own may a bundle bring intermediate certificates along: a Sigstore
+// instance's stand in its trusted root.
+func (v *Verifier) bundleOptions(wire *protobundle.Bundle) []bundle.Option {
+	if material := v.root.Sigstore(); material != nil && material.Own && wire.GetVerificationMaterial().GetX509CertificateChain() != nil {
+		return []bundle.Option{bundle.AllowCertificateChain()}
+	}
+	return nil
+}
 
 // newEntity takes a bundle over whose shape the engine agrees. A panic of the
 // engine on hostile bytes is a refusal of those bytes.
@@ -96,7 +103,13 @@ func (v *Verifier) newEntity(e Evidence, wire *protobundle.Bundle) (parsed *enti
 	if len(chain) > maxCertificates {
 		return nil, e.reject(StepParse, ReasonLimitExceeded, fmt.Errorf("%d certificates, at most %d are read", len(chain), maxCertificates))
 	}
-	b, err := bundle.NewBundle(wire, v.bundleOptions()...)
+	b, err := bundle.NewBundle(wire, v.bundleOptions(wire)...)
+	switch {
+	case err != nil && (strings.Contains(err.Error(), "inclusion proof") || strings.Contains(err.Error(), "inclusion promise")):
+		return nil, e.reject(StepLog, ReasonLogProof, err)
+	case err != nil && strings.Contains(err.Error(), "entry body is not a recognizable"):
+		return nil, e.reject(StepLog, ReasonLogMismatch, err)
+	}
 	if err != nil {
 		return nil, e.reject(StepParse, ReasonSignatureFormat, err)
 	}
@@ -165,7 +178,7 @@ func (v *Verifier) checkKey(fact *Fact, e Evidence, parsed *entity, hint string,
 				// subject is named as such by readStatement.
 				fact.Signer = Signer{KeyID: c.id}
 				fact.Checks = append(fact.Checks, StepSignature)
-				return nil
+				return v.checkWindow(fact, e, parsed, c, engine)
 			}
 		}
 		contentNeeded = contentNeeded || c.edwards && digestOnly

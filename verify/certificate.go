@@ -45,7 +45,7 @@ func (v *Verifier) checkCertificate(fact *Fact, e Evidence, parsed *entity, arti
 	}
 	for _, t := range result.VerifiedTimestamps {
 		if t.Timestamp.After(v.now().Add(clockSkew)) {
-			return e.reject(StepTimestamp, ReasonTimeOutside, fmt.Errorf("the signing time %s lies in the future; is the system clock right?", t.Timestamp.UTC().Format(time.RFC3339)))
+			return e.reject(StepTimestamp, ReasonTimeOutside, errFuture(t.Timestamp))
 		}
 		source := "tsa"
 		if t.Type == "Tlog" {
@@ -61,6 +61,9 @@ func (v *Verifier) checkCertificate(fact *Fact, e Evidence, parsed *entity, arti
 	if rejection := checkLeaf(e, leaf); rejection != nil {
 		return rejection
 	}
+	if rejection := v.checkRevocation(e, leaf, content.Intermediates(), fact.Times); rejection != nil {
+		return rejection
+	}
 	identity, rejection := leafIdentity(e, leaf)
 	if rejection != nil {
 		return rejection
@@ -69,7 +72,7 @@ func (v *Verifier) checkCertificate(fact *Fact, e Evidence, parsed *entity, arti
 	sum := sha256.Sum256(leaf.RawSubjectPublicKeyInfo)
 	fact.Signer = Signer{KeyID: "sha256:" + hex.EncodeToString(sum[:]), Certificate: identity}
 	if v.need.LogEntries > 0 {
-		fact.Log = v.provedEntries(parsed)
+		fact.Log = v.provedEntries(parsed, v.root.Sigstore())
 		fact.Checks = append(fact.Checks, StepLog)
 	}
 	fact.Checks = append(fact.Checks, StepTimestamp, StepCertificate)
@@ -89,6 +92,10 @@ func (v *Verifier) engineVerify(parsed *entity, artifact sigverify.ArtifactPolic
 		}
 	}()
 	return v.keyless.Verify(parsed.bundle, sigverify.NewPolicy(artifact, sigverify.WithoutIdentitiesUnsafe()))
+}
+
+func errFuture(at time.Time) error {
+	return fmt.Errorf("the signing time %s lies in the future; is the system clock right?", at.UTC().Format(time.RFC3339))
 }
 
 // errEnginePanic: the engine could not even read the evidence.

@@ -2,11 +2,15 @@ package verify
 
 import (
 	"crypto/x509"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"regexp"
+	"slices"
 	"strings"
 	"time"
 
+	protorekor "github.com/sigstore/protobuf-specs/gen/pb-go/rekor/v1"
 	"github.com/sigstore/sigstore-go/pkg/root"
 )
 
@@ -19,7 +23,8 @@ func (v *Verifier) engineRejection(e Evidence, parsed *entity, err error) *Rejec
 	case errors.Is(err, errEnginePanic):
 		return e.reject(StepParse, ReasonSignatureFormat, err)
 	case strings.Contains(text, "failed to verify log inclusion"):
-		return e.reject(StepLog, v.logReason(parsed, text), err)
+		_, detail, _ := strings.Cut(text, "failed to verify log inclusion: ")
+		return e.reject(StepLog, v.logReason(parsed, detail), err)
 	case strings.Contains(text, "failed to verify timestamps"):
 		return e.reject(StepTimestamp, timeReason(parsed, text), err)
 	case strings.Contains(text, "failed to summarize certificate"):
@@ -36,56 +41,94 @@ func (v *Verifier) engineRejection(e Evidence, parsed *entity, err error) *Rejec
 	return e.reject(StepSignature, ReasonSignatureInvalid, err)
 }
 
-// logReason tells a missing entry, an entry of an unknown log, an entry about
-// something else, and an entry without proof apart.
+// logReason tells a missing entry, an entry about something else, an entry without
+// proof, and too few entries apart.
 func (v *Verifier) logReason(parsed *entity, text string) Reason {
 	entries := parsed.bundle.GetVerificationMaterial().GetTlogEntries()
-	if len(entries) == 0 {
+	switch {
+	case len(entries) == 0:
 		return ReasonLogMissing
+	case strings.Contains(text, "outside certificate validity"):
+		return ReasonTimeOutside
+	case strings.Contains(text, "duplicate tlog entries"), strings.Contains(text, "too many tlog entries"):
+		return ReasonThreshold
+	case containsAny(text, "calculated root", "root hash", "tree head", "checkpoint", "inclusion proof", "inclusion: ", "note", "leaf index"):
+		// A Rekor v2 entry is rebuilt from the bundle, so that one about something else
+		// shows as a wrong proof; what it says of itself tells them apart.
+		for _, entry := range entries {
+			if speaksOfOther(entry, parsed) {
+				return ReasonLogMismatch
+			}
+		}
+		if !containsAny(text, "transparency log ") {
+			return ReasonLogProof
+		}
 	}
-	for _, about := range []string{"does not match", "mismatch", "is not a hashedrekord", "is not a dsse", "unsupported", "recognizable", "outside certificate validity"} {
-		if strings.Contains(text, about) {
-			if strings.Contains(text, "outside certificate validity") {
+	switch {
+	case someProved(text):
+		return ReasonThreshold
+	case strings.Contains(text, "not enough verified log entries"):
+		for _, entry := range entries {
+			if v.outsideLog(entry) {
 				return ReasonTimeOutside
 			}
-			return ReasonLogMismatch
 		}
-	}
-	if strings.Contains(text, "duplicate tlog entries") {
-		return ReasonThreshold
-	}
-	if strings.Contains(text, "not enough verified log entries") {
-		proved := make(map[string]bool)
-		for _, entry := range v.provedEntries(parsed) {
-			proved[entry.LogID] = true
-		}
-		if len(proved) > 0 {
-			return ReasonThreshold
-		}
+		return ReasonLogProof
+	case containsAny(text, "does not match", "mismatch", "is not a ", "unsupported", "recognizable", "missing signature", "missing verifier", "missing digest", "validation failure"):
+		return ReasonLogMismatch
 	}
 	return ReasonLogProof
+}
+
+// outsideLog reports whether an entry's time lies outside of the validity of its log.
+func (v *Verifier) outsideLog(entry *protorekor.TransparencyLogEntry) bool {
+	log, known := v.root.Sigstore().RekorLogs()[hex.EncodeToString(entry.GetLogId().GetKeyId())]
+	if !known || entry.GetIntegratedTime() == 0 {
+		return false
+	}
+	at := time.Unix(entry.GetIntegratedTime(), 0)
+	return !log.ValidityPeriodStart.IsZero() && at.Before(log.ValidityPeriodStart) ||
+		!log.ValidityPeriodEnd.IsZero() && at.After(log.ValidityPeriodEnd)
+}
+
+func containsAny(text string, parts ...string) bool {
+	return slices.ContainsFunc(parts, func(part string) bool { return strings.Contains(text, part) })
+}
+
+// below finds how many of the wanted witnesses the engine says that it proved.
+var below = regexp.MustCompile(`(?:: |verify )([0-9]+)(?: < | SCT entries; unable to meet threshold of )([0-9]+)`)
+
+// someProved reports whether a threshold was missed although not everything was wrong.
+func someProved(text string) bool {
+	found := below.FindStringSubmatch(text)
+	return found != nil && found[1] != "0"
 }
 
 // timeReason tells a missing time, too few times, and a wrong time apart.
 func timeReason(parsed *entity, text string) Reason {
 	stamps := parsed.bundle.GetVerificationMaterial().GetTimestampVerificationData().GetRfc3161Timestamps()
 	switch {
+	case someProved(text):
+		return ReasonThreshold
 	case len(stamps) == 0:
 		return ReasonTimeMissing
-	case strings.Contains(text, "duplicate timestamps"):
-		return ReasonThreshold
-	case strings.Contains(text, "hashed message"), strings.Contains(text, "hashes don't match"), strings.Contains(text, "validity period"), strings.Contains(text, "expired"):
+	case strings.Contains(text, "too many signed timestamps"):
+		return ReasonLimitExceeded
+	case containsAny(text, "weak", "SHA1", "sha1", "insecure algorithm"):
+		return ReasonKeyWeak
+	case containsAny(text, "hashed message", "hashes don't match", "validity period", "expired", "not yet valid"):
 		return ReasonTimeOutside
-	case strings.Contains(text, "certificate"), strings.Contains(text, "x509"), strings.Contains(text, "pkcs7"):
+	case containsAny(text, "certificate", "x509", "pkcs7"):
 		return ReasonCertificateChain
-	case strings.Contains(text, "threshold not met") && !strings.Contains(text, ": 0 <"):
-		return ReasonThreshold
 	}
 	return ReasonTimeOutside
 }
 
-// sctReason tells a missing SCT from a wrong one.
+// sctReason tells a missing SCT, too few and a wrong one apart.
 func sctReason(parsed *entity, text string) Reason {
+	if someProved(text) {
+		return ReasonThreshold
+	}
 	content, err := parsed.bundle.VerificationContent()
 	if err == nil && content.Certificate() != nil {
 		for _, extension := range content.Certificate().Extensions {
@@ -94,7 +137,6 @@ func sctReason(parsed *entity, text string) Reason {
 			}
 		}
 	}
-	_ = text
 	return ReasonSCTMissing
 }
 

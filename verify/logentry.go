@@ -1,22 +1,33 @@
 package verify
 
 import (
+	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 	"time"
 
 	protobundle "github.com/sigstore/protobuf-specs/gen/pb-go/bundle/v1"
 	protorekor "github.com/sigstore/protobuf-specs/gen/pb-go/rekor/v1"
 	"github.com/sigstore/sigstore-go/pkg/bundle"
+	"github.com/sigstore/sigstore-go/pkg/root"
 	sigverify "github.com/sigstore/sigstore-go/pkg/verify"
 
 	"github.com/hallmark-project/hallmark/attest/wording"
 )
 
-// checkEntryKinds compares what the bundle says of each log entry with what the
-// entry says of itself: the engine reads only the latter.
+// checkEntryKinds checks of each log entry by itself what the engine checks of all
+// together or not at all: that what the bundle says of it is what it says of itself;
+// that it has the proof, or in a v0.1 bundle the promise, which the bundle's version
+// demands; and that its proof and its checkpoint are about one tree.
 func checkEntryKinds(e Evidence, parsed *entity) *Rejection {
+	version, err := parsed.bundle.Version()
+	if err != nil {
+		return e.reject(StepParse, ReasonSignatureFormat, err)
+	}
 	for _, entry := range parsed.bundle.GetVerificationMaterial().GetTlogEntries() {
 		var body struct {
 			Kind       string `json:"kind"`
@@ -29,6 +40,34 @@ func checkEntryKinds(e Evidence, parsed *entity) *Rejection {
 			return e.reject(StepLog, ReasonLogMismatch, fmt.Errorf("the bundle calls the log entry %q %q, the entry calls itself %q %q",
 				wording.Short(claimed.GetKind()), wording.Short(claimed.GetVersion()), wording.Short(body.Kind), wording.Short(body.APIVersion)))
 		}
+		if version == "v0.1" && len(entry.GetInclusionPromise().GetSignedEntryTimestamp()) == 0 {
+			return e.reject(StepLog, ReasonLogProof, errors.New("a log entry of a v0.1 bundle has no inclusion promise"))
+		}
+		if version != "v0.1" && entry.GetInclusionProof() == nil {
+			return e.reject(StepLog, ReasonLogProof, errors.New("a log entry has no inclusion proof"))
+		}
+		if proof := entry.GetInclusionProof(); proof != nil {
+			if err := checkTree(proof); err != nil {
+				return e.reject(StepLog, ReasonLogProof, err)
+			}
+		}
+	}
+	return nil
+}
+
+// checkTree compares the tree that a proof is about with the one that its checkpoint
+// is about (C2SP tlog-checkpoint: origin, size, root hash): the engine computes with
+// the proof's size, and a path may fit several.
+func checkTree(proof *protorekor.InclusionProof) error {
+	lines := strings.SplitN(proof.GetCheckpoint().GetEnvelope(), "\n", 4)
+	if len(lines) < 4 {
+		return errors.New("the checkpoint has no origin, size and root hash")
+	}
+	if size := strconv.FormatInt(proof.GetTreeSize(), 10); size != lines[1] {
+		return fmt.Errorf("the inclusion proof is about a tree of %s entries, its checkpoint about one of %q", size, wording.Short(lines[1]))
+	}
+	if hash := base64.StdEncoding.EncodeToString(proof.GetRootHash()); hash != lines[2] {
+		return fmt.Errorf("the inclusion proof is about the root hash %s, its checkpoint about %q", hash, wording.Short(lines[2]))
 	}
 	return nil
 }
@@ -36,14 +75,14 @@ func checkEntryKinds(e Evidence, parsed *entity) *Rejection {
 // provedEntries lists the entries whose inclusion the engine has proved. Where a
 // bundle has several, the engine passes over those of logs that it does not know,
 // so each is asked about by itself.
-func (v *Verifier) provedEntries(parsed *entity) []LogEntry {
+func (v *Verifier) provedEntries(parsed *entity, material root.TrustedMaterial) []LogEntry {
 	entries := parsed.bundle.GetVerificationMaterial().GetTlogEntries()
-	logs := v.root.Sigstore().RekorLogs()
+	logs := material.RekorLogs()
 	var all []LogEntry
 	for _, entry := range entries {
 		id := hex.EncodeToString(entry.GetLogId().GetKeyId())
 		log, known := logs[id]
-		if !known || len(entries) > 1 && !v.provesAlone(parsed, entry) {
+		if !known || len(entries) > 1 && !v.provesAlone(parsed, entry, material) {
 			continue
 		}
 		one := LogEntry{LogID: id, Index: entry.GetLogIndex(), URI: log.BaseURL}
@@ -57,7 +96,7 @@ func (v *Verifier) provedEntries(parsed *entity) []LogEntry {
 }
 
 // provesAlone reports whether one entry proves the bundle's signature by itself.
-func (v *Verifier) provesAlone(parsed *entity, entry *protorekor.TransparencyLogEntry) (proves bool) {
+func (v *Verifier) provesAlone(parsed *entity, entry *protorekor.TransparencyLogEntry, trusted root.TrustedMaterial) (proves bool) {
 	defer func() {
 		if recover() != nil {
 			proves = false
@@ -68,10 +107,10 @@ func (v *Verifier) provesAlone(parsed *entity, entry *protorekor.TransparencyLog
 		MediaType: parsed.bundle.GetMediaType(), Content: parsed.bundle.Content,
 		VerificationMaterial: &protobundle.VerificationMaterial{Content: material.GetContent(), TlogEntries: []*protorekor.TransparencyLogEntry{entry}},
 	}
-	one, err := bundle.NewBundle(alone, v.bundleOptions()...)
+	one, err := bundle.NewBundle(alone, v.bundleOptions(alone)...)
 	if err != nil {
 		return false
 	}
-	_, err = sigverify.VerifyTlogEntry(one, v.root.Sigstore(), 1, false)
+	_, err = sigverify.VerifyTlogEntry(one, trusted, 1, false)
 	return err == nil
 }

@@ -61,7 +61,7 @@ func New(r *trust.Root, need trust.Requirement, now func() time.Time) (*Verifier
 		}
 		v.keys = append(v.keys, c)
 	}
-	if material := r.Sigstore(); material != nil {
+	if material := r.Sigstore(); material != nil && r.Keyless() {
 		options, err := keylessOptions(need)
 		if err != nil {
 			return nil, fmt.Errorf("making a verifier: %w", err)

@@ -97,7 +97,7 @@ func (a Authority) material() (*sigstore.Material, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &sigstore.Material{TrustedMaterial: parsed, Revocations: revocations}, nil
+	return &sigstore.Material{TrustedMaterial: parsed, Revocations: revocations, Own: true}, nil
 }
 
 // timestamps makes one entry for each pair of a root and a leaf; with no leaf,

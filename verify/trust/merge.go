@@ -47,11 +47,15 @@ func mergeMaterials(materials []*sigstore.Material) (*sigstore.Material, error) 
 	if len(materials) == 1 {
 		return materials[0], nil
 	}
+	own := true // only where no instance of Sigstore is among them
+	for _, material := range materials {
+		own = own && material.Own
+	}
 	parsed, err := root.NewTrustedRoot(root.TrustedRootMediaType01, issuers, ctlogs, stamps, logs)
 	if err != nil {
 		return nil, err
 	}
-	return &sigstore.Material{TrustedMaterial: parsed, Revocations: revocations}, nil
+	return &sigstore.Material{TrustedMaterial: parsed, Revocations: revocations, Own: own}, nil
 }
 
 // mergeLogs accepts a log that two roots name alike.

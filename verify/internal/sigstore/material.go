@@ -11,4 +11,8 @@ type Material struct {
 	// Revocations are the certificate revocation lists of private authorities,
 	// each checked against its issuer. See [Material.Revoked].
 	Revocations []*Revocation
+
+	// Own tells that the authorities are a private PKI of the caller's: bundles may
+	// then carry the intermediate certificates of their chain.
+	Own bool
 }
