@@ -10,8 +10,10 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -20,13 +22,6 @@ import (
 
 // password encrypts every private key of these tests.
 const password = "e2e-password"
-
-// tools maps a program to the package that it is built from; go.mod pins versions.
-var tools = map[string]string{
-	"cosign":   "github.com/sigstore/cosign/v2/cmd/cosign",
-	"registry": "github.com/distribution/distribution/v3/cmd/registry",
-	"syft":     "github.com/anchore/syft/cmd/syft",
-}
 
 var cache string
 
@@ -40,37 +35,16 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, "preparing the tests:", err)
 		os.Exit(1)
 	}
-	os.Exit(m.Run())
-}
-
-// build makes the programs that are missing. A change of go.sum makes them anew.
-func build() error {
-	if err := os.MkdirAll(cache, 0o755); err != nil {
-		return err
-	}
-	sum, err := os.ReadFile("go.sum")
-	if err != nil {
-		return err
-	}
-	stamp := filepath.Join(cache, "go.sum")
-	if kept, err := os.ReadFile(stamp); err != nil || !bytes.Equal(kept, sum) {
-		for name := range tools {
-			os.Remove(filepath.Join(cache, name))
-		}
-	}
-	for name, path := range tools {
-		if _, err := os.Stat(filepath.Join(cache, name)); err == nil {
-			continue
-		}
-		// One after another: each takes both cores.
-		command := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", filepath.Join(cache, name), path)
-		command.Env = append(os.Environ(), "CGO_ENABLED=0") // as make build does: one build cache
-		command.Stderr = os.Stderr
-		if err := command.Run(); err != nil {
-			return fmt.Errorf("building %s: %w", name, err)
-		}
-	}
-	return os.WriteFile(stamp, sum, 0o600)
+	// Ctrl-C ends what runs, too.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, func() {
+		stopInstance()
+		os.Exit(130)
+	})
+	code := m.Run()
+	stop()
+	stopInstance()
+	os.Exit(code)
 }
 
 // result is what a program did.

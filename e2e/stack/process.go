@@ -1,0 +1,142 @@
+package stack
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"strconv"
+	"syscall"
+	"time"
+)
+
+// process is one running server.
+type process struct {
+	name    string
+	command *exec.Cmd
+	log     string        // file
+	ended   chan struct{} // closed when it has ended
+}
+
+// logTail is how much of a server's log an error shows.
+const logTail = 2000
+
+// run starts a server whose output goes to a log file. The kernel ends it when this
+// process is killed, so that nothing is left behind.
+func (s *Stack) run(name string, environment []string, program string, args ...string) (*process, error) {
+	p := &process{name: name, log: s.path(name + ".log"), ended: make(chan struct{})}
+	output, err := os.Create(p.log)
+	if err != nil {
+		return nil, err
+	}
+	defer output.Close() // the child has its own
+	p.command = exec.Command(program, args...)
+	p.command.Dir = s.Dir
+	p.command.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + s.Dir, "TMPDIR=" + s.Dir}, environment...)
+	p.command.Stdout, p.command.Stderr = output, output
+	p.command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := p.command.Start(); err != nil {
+		return nil, fmt.Errorf("starting %s: %w", name, err)
+	}
+	go func() {
+		p.command.Wait() // why it ended is in its log
+		close(p.ended)
+	}()
+	s.processes = append(s.processes, p)
+	return p, nil
+}
+
+// ready waits until a server answers a GET with 200.
+func (p *process) ready(ctx context.Context, url string) error {
+	client := &http.Client{Timeout: 2 * time.Second}
+	for {
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+		if err != nil {
+			return err
+		}
+		if answer, err := client.Do(request); err == nil {
+			answer.Body.Close()
+			if answer.StatusCode == http.StatusOK {
+				return nil
+			}
+		}
+		select {
+		case <-p.ended:
+			return fmt.Errorf("%s ended:\n%s", p.name, p.tail())
+		case <-ctx.Done():
+			return fmt.Errorf("waiting for %s at %s: %w:\n%s", p.name, url, ctx.Err(), p.tail())
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+// stop ends the server: at first with SIGTERM, after a while with SIGKILL.
+func (p *process) stop() {
+	p.command.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-p.ended:
+	case <-time.After(2 * time.Second):
+		p.command.Process.Kill()
+		<-p.ended
+	}
+}
+
+// tail is the end of the server's log.
+func (p *process) tail() string {
+	text, err := os.ReadFile(p.log)
+	if err != nil {
+		return err.Error()
+	}
+	return string(bytes.TrimSpace(text[max(0, len(text)-logTail):]))
+}
+
+// The range that ports are chosen from: below the one from which the kernel gives
+// ports to listeners that ask for none, so that no test's server takes one meanwhile.
+const (
+	firstPort = 15000
+	lastPort  = 32000
+)
+
+// chooseAddresses finds free ports.
+func (s *Stack) chooseAddresses() error {
+	a := &s.addresses
+	taken := map[int]bool{}
+	for _, address := range []*string{
+		&a.trillian, &a.ct, &a.fulcio, &a.fulcioGRPC, &a.fulcioMetrics, &a.noCT, &a.noCTGRPC, &a.noCTMetrics,
+		&a.rekor1, &a.rekor2, &a.rekor2GRPC, &a.rekor2Metrics, &a.tsa[0], &a.tsa[1], &a.oidc, &a.connect, &a.rekor2Front, &a.repository,
+	} {
+		chosen, err := freeAddress(taken)
+		if err != nil {
+			return err
+		}
+		*address = chosen
+	}
+	return nil
+}
+
+func freeAddress(taken map[int]bool) (string, error) {
+	for range 1000 {
+		port := firstPort + rand.IntN(lastPort-firstPort)
+		if taken[port] {
+			continue
+		}
+		taken[port] = true
+		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+		if listener, err := net.Listen("tcp", address); err == nil {
+			listener.Close()
+			return address, nil
+		}
+	}
+	return "", errors.New("choosing ports: all that were tried are taken")
+}
+
+// portOf is the port of a host:port pair that freeAddress made.
+func portOf(address string) string {
+	_, port, _ := net.SplitHostPort(address)
+	return port
+}

@@ -1,0 +1,105 @@
+package stack
+
+import (
+	"bytes"
+	"context"
+	_ "embed"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"text/template"
+)
+
+//go:embed fulcio.yaml.tmpl
+var fulcioConfig string
+
+// startServers starts the processes, each after those that it asks at its own start:
+// Rekor v1 makes a tree in Trillian, Fulcio asks every issuer for its keys.
+func (s *Stack) startServers(ctx context.Context, programs string) error {
+	programs, err := filepath.Abs(programs)
+	if err != nil {
+		return err
+	}
+	program := func(name string) string { return filepath.Join(programs, name) }
+	a := &s.addresses
+	trillian, err := s.run("localtrillian", nil, program("localtrillian"), "-grpc", a.trillian, "-http", a.ct, "-prefix", "ct",
+		"-ct-key", s.path("ct.key"), "-ct-roots", s.path("fulcio-root.pem"))
+	if err != nil {
+		return err
+	}
+	waits := map[*process]string{}
+	for i, address := range a.tsa {
+		p, err := s.run(fmt.Sprintf("tsa%d", i), nil, program("localtsa"), "-host", "127.0.0.1", "-port", portOf(address),
+			"-key", s.path(fmt.Sprintf("tsa%d.key", i)), "-chain", s.keys.tsaChains[i])
+		if err != nil {
+			return err
+		}
+		waits[p] = "http://" + address + "/api/v1/timestamp/certchain"
+	}
+	rekor2, err := s.run("rekor2", nil, program("rekor2"), "serve", "--hostname", "127.0.0.1", "--http-address", "127.0.0.1", "--http-port", portOf(a.rekor2),
+		"--grpc-address", "127.0.0.1", "--grpc-port", portOf(a.rekor2GRPC), "--http-metrics-port", portOf(a.rekor2Metrics),
+		"--storage-dir", s.RekorV2Data, "--signer-filepath", s.path("rekor2.key"), "--checkpoint-interval", "100ms", "--batch-max-age", "20ms")
+	if err != nil {
+		return err
+	}
+	waits[rekor2] = "http://" + a.rekor2 + "/healthz"
+	if err := trillian.ready(ctx, "http://"+a.ct+"/healthz"); err != nil {
+		return err
+	}
+	rekor1, err := s.run("rekor1", nil, program("rekor1"), "serve", "--rekor_server.address", "127.0.0.1", "--port", portOf(a.rekor1),
+		"--trillian_log_server.address", "127.0.0.1", "--trillian_log_server.port", portOf(a.trillian), "--rekor_server.signer", s.path("rekor1.key"),
+		"--rekor_server.hostname", "127.0.0.1", "--enable_retrieve_api=false", "--enable_attestation_storage=false")
+	if err != nil {
+		return err
+	}
+	waits[rekor1] = "http://" + a.rekor1 + "/api/v1/log/publicKey"
+	for _, variant := range []struct{ name, http, grpc, metrics, log string }{
+		{"fulcio", a.fulcio, a.fulcioGRPC, a.fulcioMetrics, "http://" + a.ct + "/ct"},
+		// The same authority without a CT log: its certificates hold no SCT.
+		{"fulcio-noct", a.noCT, a.noCTGRPC, a.noCTMetrics, ""},
+	} {
+		p, err := s.startFulcio(program("fulcio"), variant.name, variant.http, variant.grpc, variant.metrics, variant.log)
+		if err != nil {
+			return err
+		}
+		waits[p] = "http://" + variant.http + "/healthz"
+	}
+	for p, url := range waits {
+		if err := p.ready(ctx, url); err != nil {
+			return err
+		}
+	}
+	return s.startRekorFront()
+}
+
+// startFulcio starts a Fulcio that reaches the real issuers' URLs through the proxy of
+// [Issuer], with a certificate authority that exists for that alone.
+func (s *Stack) startFulcio(program, name, http, grpc, metrics, log string) (*process, error) {
+	parsed, err := template.New("fulcio").Parse(fulcioConfig)
+	if err != nil {
+		return nil, err
+	}
+	var text bytes.Buffer
+	if err := parsed.Execute(&text, s.Issuer); err != nil {
+		return nil, err
+	}
+	config := s.path(name + ".yaml")
+	if err := os.WriteFile(config, text.Bytes(), 0o600); err != nil {
+		return nil, err
+	}
+	environment := []string{"HTTPS_PROXY=http://" + s.addresses.connect, "SSL_CERT_FILE=" + s.path("tls-root.pem")}
+	return s.run(name, environment, program, "serve", "--host", "127.0.0.1", "--port", portOf(http), "--grpc-host", "127.0.0.1", "--grpc-port", portOf(grpc),
+		"--metrics-port", portOf(metrics), "--config-path", config, "--ca", "fileca", "--fileca-cert", s.keys.fulcioChain, "--fileca-key", s.path("fulcio.key"),
+		// The key is not encrypted, and a passphrase is asked for all the same.
+		"--fileca-key-passwd", "unused", "--fileca-watch=false", "--ct-log-url="+log, "--legacy-unix-domain-socket", s.path(name+".sock"))
+}
+
+// listen opens one of the chosen ports for a server of this process.
+func listen(address string) (net.Listener, error) {
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("listening: %w", err)
+	}
+	return listener, nil
+}
