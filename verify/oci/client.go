@@ -16,8 +16,8 @@ import (
 	"crypto/x509"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"time"
@@ -54,6 +54,13 @@ type Options struct {
 	UserAgent string
 	// Push asks for tokens that may also write; only sign/publish sets it.
 	Push bool
+	// AlsoPull are repositories that a token shall be good for reading too, where
+	// they are in the same registry: blobs can be mounted from them.
+	AlsoPull []Reference
+	// Reach limits where connections go; zero is anywhere.
+	Reach Reach
+	// Proxy chooses a proxy for a request; nil is as HTTPS_PROXY and its kin say.
+	Proxy func(*http.Request) (*url.URL, error)
 	// Transport replaces the network, in tests; nil is the real one.
 	Transport http.RoundTripper
 }
@@ -63,6 +70,7 @@ type Options struct {
 type Client struct {
 	options Options
 	base    http.RoundTripper
+	border  *border
 	mu      sync.Mutex
 	hosts   map[string]*host
 }
@@ -105,12 +113,15 @@ func NewClient(o Options) *Client {
 	if o.UserAgent == "" {
 		o.UserAgent = "hallmark"
 	}
-	c := &Client{options: o, hosts: make(map[string]*host)}
+	if o.Proxy == nil {
+		o.Proxy = http.ProxyFromEnvironment
+	}
+	c := &Client{options: o, border: newBorder(o.Reach), hosts: make(map[string]*host)}
 	inner := o.Transport
 	if inner == nil {
 		inner = &http.Transport{
-			Proxy:                 http.ProxyFromEnvironment,
-			DialContext:           (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+			Proxy:                 o.Proxy,
+			DialContext:           c.border.dial,
 			TLSClientConfig:       &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: o.RootCAs},
 			TLSHandshakeTimeout:   10 * time.Second,
 			ResponseHeaderTimeout: o.Timeout,
@@ -121,7 +132,7 @@ func NewClient(o Options) *Client {
 			DisableCompression:    true, // the bytes that are hashed are the bytes that were sent
 		}
 	}
-	c.base = transport.NewUserAgent(&guard{inner: &retrier{inner: inner}, allowHTTP: c.allowsHTTP}, o.UserAgent)
+	c.base = transport.NewUserAgent(&guard{inner: &retrier{inner: inner}, allowHTTP: c.allowsHTTP, border: c.border}, o.UserAgent)
 	return c
 }
 

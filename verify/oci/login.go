@@ -20,6 +20,7 @@ func (c *Client) session(ctx context.Context, r Reference) (*host, *session, err
 	if err := r.check(); err != nil {
 		return nil, nil, err
 	}
+	c.border.admit(apiHost(r.Host))
 	c.mu.Lock()
 	h := c.hosts[r.Host]
 	if h == nil {
@@ -163,7 +164,16 @@ func (c *Client) token(ctx context.Context, h *host, repository name.Repository,
 	if c.options.Push {
 		scope = repository.Scope(transport.PushScope)
 	}
-	token, err := transport.Exchange(ctx, h.registry, auth, c.base, []string{scope}, challenge)
+	if err := c.checkReach(challenge.Parameters["realm"]); err != nil {
+		return nil, err
+	}
+	scopes := []string{scope}
+	for _, other := range c.options.AlsoPull {
+		if apiHost(other.Host) == h.registry.RegistryStr() && other.Repository != repository.RepositoryStr() {
+			scopes = append(scopes, "repository:"+other.Repository+":"+transport.PullScope)
+		}
+	}
+	token, err := transport.Exchange(ctx, h.registry, auth, c.base, scopes, challenge)
 	switch {
 	case err == nil:
 	case strings.Contains(err.Error(), "refusing token-server redirect"):
@@ -196,6 +206,18 @@ func checkRealm(realm, registry, scheme string) error {
 	}
 	if !same && InternalAddress(target.Hostname()) {
 		return fmt.Errorf("%w: the token server is at the internal address %s", ErrRedirectRefused, target.Host)
+	}
+	return nil
+}
+
+// checkReach refuses a token server outside the client's reach by name.
+func (c *Client) checkReach(realm string) error {
+	target, err := url.Parse(realm)
+	if err != nil {
+		return fmt.Errorf("%w: the registry names no token server", ErrUnauthorized)
+	}
+	if err := c.border.request(target.Host); err != nil {
+		return fmt.Errorf("the registry's token server is another host: %w", err)
 	}
 	return nil
 }

@@ -19,13 +19,18 @@ const (
 	maxRetryAfter = 30 * time.Second
 )
 
-// guard refuses requests that would leave TLS, whoever asked for them.
+// guard refuses requests that would leave TLS or the client's border, whoever
+// asked for them.
 type guard struct {
 	inner     http.RoundTripper
 	allowHTTP func(host string) bool
+	border    *border
 }
 
 func (g *guard) RoundTrip(request *http.Request) (*http.Response, error) {
+	if err := g.border.request(request.URL.Host); err != nil {
+		return nil, err
+	}
 	switch request.URL.Scheme {
 	case "https":
 	case "http":
