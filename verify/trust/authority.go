@@ -14,6 +14,16 @@ import (
 	"github.com/hallmark-project/hallmark/verify/internal/sigstore"
 )
 
+// Errors of a root's revocation lists, in what package verify reports.
+var (
+	// ErrRevoked: a certificate of the chain is revoked; the signature does not
+	// count.
+	ErrRevoked = sigstore.ErrRevoked
+	// ErrRevocationStale: an issuer's revocation list is not in force, so that
+	// nothing can be said of its certificates; give a fresh one.
+	ErrRevocationStale = sigstore.ErrRevocationStale
+)
+
 const (
 	maxRoots         = 20 // each is tried for each certificate
 	maxIntermediates = 50
@@ -49,8 +59,7 @@ func WithAuthority(authority Authority) Option {
 		if err != nil {
 			return fmt.Errorf("trusting the authority %q: %w: %w", authority.Name, ErrRootInvalid, err)
 		}
-		r.materials = append(r.materials, material)
-		r.parts = append(r.parts, authority.digest())
+		r.add(material, authority.digest())
 		return nil
 	}
 }

@@ -72,6 +72,13 @@ func WithKeys(keys ...Key) Option {
 	}
 }
 
+// add keeps what an option has read; what is given twice counts once.
+func (r *Root) add(material *sigstore.Material, part digest.Digest) {
+	if !slices.Contains(r.parts, part) {
+		r.materials, r.parts = append(r.materials, material), append(r.parts, part)
+	}
+}
+
 // NewRoot returns a root of the given anchors. It is an error, [ErrEmpty], to
 // trust nothing, and [ErrRootInvalid] if two anchors contradict each other.
 func NewRoot(options ...Option) (*Root, error) {
@@ -105,7 +112,7 @@ func (r *Root) name() digest.Digest {
 		names.WriteString("\n")
 	}
 	slices.SortFunc(r.parts, func(a, b digest.Digest) int { return cmp.Compare(a.String(), b.String()) })
-	for i, part := range slices.Compact(r.parts) {
+	for i, part := range r.parts {
 		if i > 0 {
 			names.WriteString("\n")
 		}

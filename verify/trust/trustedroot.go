@@ -32,8 +32,7 @@ func WithTrustedRoot(json []byte) Option {
 		if err != nil {
 			return fmt.Errorf("reading a trusted root: %w: %w", ErrRootInvalid, err)
 		}
-		r.materials = append(r.materials, &sigstore.Material{TrustedMaterial: parsed})
-		r.parts = append(r.parts, digest.FromBytes(json))
+		r.add(&sigstore.Material{TrustedMaterial: parsed}, digest.FromBytes(json))
 		return nil
 	}
 }
