@@ -69,25 +69,20 @@ func (a *app) attestAll(ctx context.Context, f *signFlags, images []string, pred
 	if err != nil {
 		return err
 	}
-	for _, image := range images {
-		if err := s.attach(ctx, image, s.statement(predicateType, raw)); err != nil {
-			return err
-		}
-	}
-	return nil
+	return s.attachAll(ctx, images, s.statement(predicateType, raw))
 }
 
 // statement returns what signs one predicate about any subject.
 func (s *attacher) statement(predicateType string, raw []byte) makeEvidence {
-	return func(ctx context.Context, ref oci.Reference, subject oci.Descriptor) (sign.Evidence, error) {
+	return func(ctx context.Context, signer sign.Signer, ref oci.Reference, subject oci.Descriptor) (sign.Evidence, error) {
 		statement, err := attest.NewStatement(ref.Name(), subject.Digest, predicateType, raw)
 		if err != nil {
 			return sign.Evidence{}, err
 		}
 		if s.flags.format == formatLegacy {
-			return sign.LegacyStatement(ctx, statement, subject.Digest, s.signer)
+			return sign.LegacyStatement(ctx, statement, subject.Digest, signer)
 		}
-		return sign.Statement(ctx, statement, subject.Digest, s.signer)
+		return sign.Statement(ctx, statement, subject.Digest, signer)
 	}
 }
 

@@ -43,6 +43,7 @@ A prefix says what the target is: registry: oci-dir: oci-archive: docker-archive
 		Example: `  hallmark sbom registry.example/app:1.2
   hallmark sbom --format spdx,cyclonedx --out sboms/ registry.example/app:1.2
   hallmark sbom --attest --key hallmark.key registry.example/app:1.2
+  hallmark sbom --attest registry.example/app:1.2          # keyless, see hallmark sign --help
   hallmark sbom dir:.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return a.sbom(cmd.Context(), &f, args[0]) },
@@ -53,8 +54,7 @@ A prefix says what the target is: registry: oci-dir: oci-archive: docker-archive
 	flags.StringVar(&f.platform, "platform", "", "take one platform of an index, such as linux/arm64")
 	flags.BoolVar(&f.noCache, "no-cache", false, "scan anew, and keep nothing")
 	flags.BoolVar(&f.attest, "attest", false, "sign each document and attach it to its platform's digest")
-	flags.StringVar(&f.key, "key", "", "with --attest, sign with the private key in this file")
-	flags.StringVar(&f.passwordFile, "password-file", "", "read the key's password from a file, - for standard input")
+	f.identityFlags.add(flags)
 	flags.StringVar(&f.signFlags.format, "attach-format", formatBundle, "with --attest, bundle or legacy (cosign's tags)")
 	flags.StringVar(&f.output, "output", "text", "with --attest, print what was attached as text or json")
 	f.registryFlags.add(flags)

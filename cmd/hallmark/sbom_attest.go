@@ -29,8 +29,13 @@ func (a *app) attachSBOMs(ctx context.Context, s *attacher, text string, all []m
 			if len(all) > 1 || ref.Digest != subject.Digest {
 				subject.Platform = platformOf(document.Platform)
 			}
-			if err := s.attachTo(ctx, ref, []oci.Descriptor{subject}, s.statement(document.Format.PredicateType(), document.Raw)); err != nil {
+			made := result{ref: ref}
+			failed := s.attachTo(ctx, []oci.Descriptor{subject}, s.statement(document.Format.PredicateType(), document.Raw), &made)
+			if err := s.print(made.ref, made.lines); err != nil {
 				return err
+			}
+			if failed != nil {
+				return failed
 			}
 		}
 	}

@@ -7,12 +7,14 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/hallmark-project/hallmark/policy/report"
 	"github.com/hallmark-project/hallmark/sign"
 	"github.com/hallmark-project/hallmark/sign/keys"
 )
 
 func newSignBlobCommand(a *app) *cobra.Command {
-	var key, passwordFile, bundle string
+	var f identityFlags
+	var bundle string
 	cmd := &cobra.Command{
 		Use:   "sign-blob FILE",
 		Short: "Sign a file of any size",
@@ -20,13 +22,20 @@ func newSignBlobCommand(a *app) *cobra.Command {
 read once. Ed25519 keys
 make Ed25519ph, which cosign 2 does not verify with a key: use another key for files that cosign
 shall verify. - is standard input; without --bundle the bundle goes to standard output.`,
-		Example: `  hallmark sign-blob --key hallmark.key --bundle app.sigstore.json app.tar.gz`,
-		Args:    cobra.ExactArgs(1),
+		Example: `  hallmark sign-blob --bundle app.sigstore.json app.tar.gz      # keyless, see hallmark sign --help
+  hallmark sign-blob --key hallmark.key --bundle app.sigstore.json app.tar.gz`,
+		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := oneStdin("the content", args[0], passwordFile); err != nil {
+			if err := f.check(); err != nil {
 				return err
 			}
-			signer, err := a.loadSigner(cmd.Context(), key, passwordFile)
+			if err := oneStdin("the content", args[0], f.passwordFile); err != nil {
+				return err
+			}
+			if args[0] == "-" && f.token == "-" {
+				return hint(usageError("the content and the identity token cannot both come from standard input"), "name a file for one of them")
+			}
+			signing, err := a.newSigning(cmd.Context(), &f, false)
 			if err != nil {
 				return err
 			}
@@ -35,9 +44,13 @@ shall verify. - is standard input; without --bundle the bundle goes to standard 
 				return err
 			}
 			defer content.Close()
+			signer, _, err := signing.signer(cmd.Context())
+			if err != nil {
+				return signingError(err)
+			}
 			evidence, err := sign.Blob(cmd.Context(), content, signer)
 			if err != nil {
-				return fmt.Errorf("%s: %w", args[0], err)
+				return signingError(fmt.Errorf("%s: %w", args[0], err))
 			}
 			if bundle == "" || bundle == "-" {
 				_, err := fmt.Fprintf(a.stdout, "%s\n", evidence.Raw)
@@ -46,13 +59,12 @@ shall verify. - is standard input; without --bundle the bundle goes to standard 
 			if err := writeBundle(bundle, append(evidence.Raw, '\n')); err != nil {
 				return err
 			}
-			fmt.Fprintf(a.stdout, "signed %s (%s) with %s\nbundle %s\n", args[0], evidence.Subject, evidence.Signer, bundle)
+			fmt.Fprintf(a.stdout, "signed %s (%s) with %s\nbundle %s\n", args[0], evidence.Subject, report.Plain(evidence.Signer.String()), bundle)
 			return nil
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&key, "key", "", "sign with the private key in this file")
-	flags.StringVar(&passwordFile, "password-file", "", "read the key's password from a file")
+	f.add(flags)
 	flags.StringVar(&bundle, "bundle", "", "write the bundle to this file")
 	return cmd
 }

@@ -25,9 +25,9 @@ import (
 const maxContentInMemory = 512 << 20
 
 type verifyBlobFlags struct {
-	bundle, key                   string
-	identity, issuer, trustedRoot string
-	output                        string
+	certificateFlags
+	bundle, key string
+	output      string
 }
 
 // blobReport is what verify-blob prints.
@@ -41,6 +41,10 @@ type blobReport struct {
 	Signer        string        `json:"signer,omitempty"`
 	PredicateType string        `json:"predicateType,omitempty"`
 	Checks        []verify.Step `json:"checks,omitempty"`
+	// SignedAt are the signing times that authorities or logs vouch for, RFC 3339.
+	SignedAt []string `json:"signedAt,omitempty"`
+	// Insecure are the switches that weakened the check.
+	Insecure []string `json:"insecure,omitempty"`
 }
 
 func newVerifyBlobCommand(a *app) *cobra.Command {
@@ -64,9 +68,7 @@ Exit codes: 0 verified, 1 checked and refused, 2 could not check, 64 wrong usage
 	flags := cmd.Flags()
 	flags.StringVar(&f.bundle, "bundle", "", "the Sigstore bundle")
 	flags.StringVar(&f.key, "key", "", "the public key that must have signed")
-	flags.StringVar(&f.identity, "certificate-identity", "", "the exact identity (SAN) that must have signed")
-	flags.StringVar(&f.issuer, "certificate-oidc-issuer", "", "the exact issuer of that identity")
-	flags.StringVar(&f.trustedRoot, "trusted-root", "", "the trusted_root.json with authorities and logs")
+	f.certificateFlags.add(flags)
 	flags.StringVar(&f.output, "output", "text", "text or json")
 	return cmd
 }
@@ -77,20 +79,18 @@ func (f *verifyBlobFlags) check() error {
 		return usageError("--output is text or json, not %q", f.output)
 	case f.bundle == "":
 		return hint(usageError("no bundle was named"), "name one with --bundle; hallmark sign-blob makes one")
-	case f.key != "" && (f.identity != "" || f.issuer != "" || f.trustedRoot != ""):
-		return hint(usageError("--key and a certificate's identity contradict each other"), "give --key alone, or --certificate-identity with --certificate-oidc-issuer and --trusted-root")
-	case f.key == "" && f.identity == "" && f.issuer == "":
+	case f.key != "" && f.named():
+		return hint(usageError("--key and a certificate's identity contradict each other"), "give --key alone, or --certificate-identity with --certificate-oidc-issuer")
+	case f.key != "":
+		return nil
+	case !f.named():
 		return hint(usageError("nobody was named who must have signed"), "give --key, or --certificate-identity with --certificate-oidc-issuer")
-	case f.key == "" && (f.identity == "" || f.issuer == ""):
-		return hint(usageError("an identity is a name and its issuer"), "give both --certificate-identity and --certificate-oidc-issuer")
-	case f.key == "" && f.trustedRoot == "":
-		return hint(usageError("an identity needs a trusted root"), "name a trusted_root.json with --trusted-root")
 	}
-	return nil
+	return f.certificateFlags.check()
 }
 
 // verifier trusts what the flags name. What cannot be read is not a refusal.
-func (f *verifyBlobFlags) verifier() (*verify.Verifier, error) {
+func (a *app) blobVerifier(f *verifyBlobFlags) (*verify.Verifier, error) {
 	if f.key != "" {
 		key, err := loadPublicKey(f.key)
 		if err != nil {
@@ -106,22 +106,23 @@ func (f *verifyBlobFlags) verifier() (*verify.Verifier, error) {
 		}
 		return verify.New(root, trust.Requirement{}, time.Now)
 	}
-	raw, err := readBounded(f.trustedRoot, 8<<20)
+	raw, err := a.trustedRoot(f.trustedRoot)
 	if err != nil {
-		return nil, undetermined(hint(fmt.Errorf("reading the trusted root: %w", err), "--trusted-root names a trusted_root.json"))
+		return nil, err
 	}
 	root, err := trust.NewRoot(trust.WithTrustedRoot(raw))
 	if err != nil {
-		return nil, undetermined(hint(fmt.Errorf("%s: %w", f.trustedRoot, err), "is it a Sigstore trusted_root.json?"))
+		return nil, undetermined(hint(err, "is it a Sigstore trusted_root.json?"))
 	}
-	return verify.New(root, trust.Keyless(), time.Now)
+	verifier, err := verify.New(root, f.need(), time.Now)
+	return verifier, undetermined(err)
 }
 
 func (a *app) verifyBlob(f *verifyBlobFlags, artifact string) error {
 	if err := f.check(); err != nil {
 		return err
 	}
-	verifier, err := f.verifier()
+	verifier, err := a.blobVerifier(f)
 	if err != nil {
 		return err
 	}
@@ -134,35 +135,17 @@ func (a *app) verifyBlob(f *verifyBlobFlags, artifact string) error {
 	if err != nil {
 		return err
 	}
-	report := blobReport{Schema: "hallmark.dev/blob-report/v1", Artifact: artifact, Digest: subject.String()}
+	report := blobReport{Schema: "hallmark.dev/blob-report/v1", Artifact: artifact, Digest: subject.String(), Insecure: f.insecure()}
 	var fact verify.Fact
 	if content != nil {
 		fact, err = verifier.CheckContent(verify.Subject{Digest: subject}, content, evidence)
 	} else {
 		fact, err = verifier.Check(verify.Subject{Digest: subject}, evidence)
 	}
-	if err == nil {
+	if err == nil && f.key == "" {
 		err = f.checkIdentity(fact)
 	}
 	return a.reportBlob(f, report, fact, err)
-}
-
-// checkIdentity compares a proven identity with the wanted one, letter by letter.
-func (f *verifyBlobFlags) checkIdentity(fact verify.Fact) error {
-	if f.key != "" {
-		return nil
-	}
-	got := fact.Signer.Certificate
-	if got == nil {
-		return &verify.Rejection{Step: verify.StepCertificate, Reason: verify.ReasonIdentityMismatch, Err: errors.New("it is signed with a key, not with a certificate")}
-	}
-	if got.Issuer != f.issuer {
-		return &verify.Rejection{Step: verify.StepCertificate, Reason: verify.ReasonIssuerMismatch, Err: fmt.Errorf("the issuer is %q, not %q", got.Issuer, f.issuer)}
-	}
-	if got.SAN != f.identity {
-		return &verify.Rejection{Step: verify.StepCertificate, Reason: verify.ReasonIdentityMismatch, Err: fmt.Errorf("the identity is %q, not %q", got.SAN, f.identity)}
-	}
-	return nil
 }
 
 func (a *app) reportBlob(f *verifyBlobFlags, report blobReport, fact verify.Fact, refused error) error {
@@ -175,6 +158,9 @@ func (a *app) reportBlob(f *verifyBlobFlags, report blobReport, fact verify.Fact
 		}
 	} else {
 		report.Signer = fact.Signer.String()
+		for _, t := range fact.Times {
+			report.SignedAt = append(report.SignedAt, t.Time.Format(time.RFC3339))
+		}
 		if fact.Statement != nil {
 			report.PredicateType = fact.Statement.PredicateType
 		}
