@@ -37,11 +37,12 @@ func TestMain(m *testing.M) {
 	}
 	// Ctrl-C ends what runs, too.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, func() {
+	forget := context.AfterFunc(ctx, func() {
 		stopInstance()
 		os.Exit(130)
 	})
 	code := m.Run()
+	forget()
 	stop()
 	stopInstance()
 	os.Exit(code)
