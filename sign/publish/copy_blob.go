@@ -194,7 +194,11 @@ func (c *copying) stream(ctx context.Context, d oci.Descriptor, target string) (
 	defer body.Close()
 	watched := newWatched(body, &c.done)
 	answer, err := c.publisher.client.Do(ctx, c.to, http.MethodPut, target, header, watched, d.Size)
-	if failure := watched.stop(); failure != nil {
+	failure := watched.stop()
+	if failure != nil || err != nil || answer.StatusCode != http.StatusCreated {
+		watched.forget()
+	}
+	if failure != nil {
 		// What was wrong with the source says more than how the upload ended.
 		if answer != nil {
 			answer.Body.Close()
@@ -205,9 +209,6 @@ func (c *copying) stream(ctx context.Context, d oci.Descriptor, target string) (
 		return nil, err
 	}
 	readShort(answer)
-	if answer.StatusCode != http.StatusCreated {
-		watched.forget()
-	}
 	return answer, nil
 }
 

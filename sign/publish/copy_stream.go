@@ -71,20 +71,15 @@ func (w *watched) fill() {
 	}
 }
 
-// stop ends the stream and returns the source's error. What a failed upload had
-// counted is taken back.
+// stop ends the stream and returns the source's error.
 func (w *watched) stop() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.stopped = true
-	if !w.ended || w.failure != nil {
-		w.done.Add(-w.counted)
-		w.counted = 0
-	}
 	return w.failure
 }
 
-// forget takes back what was counted.
+// forget takes back what a failed upload has counted.
 func (w *watched) forget() {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -32,7 +32,7 @@ func TestReach(t *testing.T) {
 		_, err := oci.NewClient(oci.Options{Reach: oci.ReachNothing}).Resolve(t.Context(), parse(t, victim.Host()+"/app:1"))
 		refused(t, err, victim.Host(), "--offline=all")
 	})
-	t.Run("OC-24 a redirect to a blob store", func(t *testing.T) {
+	t.Run("a redirect to a blob store", func(t *testing.T) {
 		t.Parallel()
 		reg, victim := registrytest.New(t), registrytest.NewVictim(t)
 		image := reg.PushImage("team/app", "1", map[string]string{"a": "b"})
@@ -49,7 +49,7 @@ func TestReach(t *testing.T) {
 		_, err = client.Blob(t.Context(), ref, m.Config, 1<<20)
 		refused(t, err, victim.Host(), "--offline,")
 	})
-	t.Run("a token server on another host", func(t *testing.T) {
+	t.Run("OC-24 a token server on another host", func(t *testing.T) {
 		t.Parallel()
 		reg := registrytest.New(t, registrytest.WithTokenAuth("user", "secret"))
 		image := reg.PushImage("team/app", "1", map[string]string{"a": "b"})
