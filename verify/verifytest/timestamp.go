@@ -6,11 +6,8 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
-	"math/big"
 	"testing"
 	"time"
-
-	"github.com/digitorus/timestamp"
 )
 
 // TSA is a timestamp authority with its signing certificate.
@@ -55,13 +52,13 @@ type Stamp struct {
 	// Over is what is stamped instead of the signature.
 	Over []byte
 	Hash crypto.Hash // of the imprint; zero is SHA-256
-	// Embed puts the authority's certificates into the token.
-	Embed    bool
-	Embedded []*x509.Certificate // further certificates that are put in
+	// Embed puts the signer's certificate into the token, after those of Bag.
+	Embed bool
+	Bag   []*x509.Certificate
 	// Reissue signs with another certificate for the authority's key.
 	Reissue func(*x509.Certificate)
 	// Token changes the token's content before it is signed.
-	Token func(*timestamp.Timestamp)
+	Token func(*TokenInfo)
 	// Change edits the finished response.
 	Change func([]byte) []byte
 }
@@ -75,24 +72,15 @@ func (s Stamp) make(t testing.TB, sig []byte) []byte {
 	if s.Hash == 0 {
 		s.Hash = crypto.SHA256
 	}
-	hasher := s.Hash.New()
-	hasher.Write(sig)
-	token := &timestamp.Timestamp{
-		HashAlgorithm: s.Hash, HashedMessage: hasher.Sum(nil), Time: s.At, Nonce: big.NewInt(7),
-		Policy: asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 57264, 2}, AddTSACertificate: s.Embed || s.Embedded != nil,
-		Certificates: s.Embedded,
-	}
+	info := newTokenInfo(t, sig, s.Hash, s.At)
 	if s.Token != nil {
-		s.Token(token)
+		s.Token(info)
 	}
 	leaf := s.TSA.Leaf
 	if s.Reissue != nil {
 		leaf = s.TSA.issueTSA(t, Window{leaf.NotBefore, leaf.NotAfter}, s.Reissue)
 	}
-	response, err := token.CreateResponseWithOpts(leaf, s.TSA.key, crypto.SHA256)
-	if err != nil {
-		t.Fatal(err)
-	}
+	response := signToken(t, info, leaf, s.TSA.key, s.Bag, s.Embed)
 	if s.Change != nil {
 		response = s.Change(response)
 	}
