@@ -9,6 +9,7 @@ import (
 
 	protobundle "github.com/sigstore/protobuf-specs/gen/pb-go/bundle/v1"
 	protocommon "github.com/sigstore/protobuf-specs/gen/pb-go/common/v1"
+	protorekor "github.com/sigstore/protobuf-specs/gen/pb-go/rekor/v1"
 	"github.com/sigstore/sigstore-go/pkg/bundle"
 	sigverify "github.com/sigstore/sigstore-go/pkg/verify"
 	"google.golang.org/protobuf/encoding/protojson"
@@ -24,7 +25,14 @@ const maxCertificates = 10
 
 // entity is a bundle that is parsed and not yet checked.
 type entity struct {
-	bundle  *bundle.Bundle
+	bundle  *bundle.Bundle // what the engine reads
+	entries []*protorekor.TransparencyLogEntry
+	// message is the same bundle as a message signature over the envelope's encoding,
+	// where its log entries record it so; see asMessage.
+	message *bundle.Bundle
+	// kept are log entries that the engine does not read; see keptEntries. The bundle
+	// is then without them.
+	kept    []*protorekor.TransparencyLogEntry
 	payload []byte // the DSSE payload: the one buffer that is checked and parsed
 	dsse    bool
 	content bool // the artifact's own bytes are at hand
@@ -103,6 +111,11 @@ func (v *Verifier) newEntity(e Evidence, wire *protobundle.Bundle) (parsed *enti
 	if len(chain) > maxCertificates {
 		return nil, e.reject(StepParse, ReasonLimitExceeded, fmt.Errorf("%d certificates, at most %d are read", len(chain), maxCertificates))
 	}
+	entries := wire.GetVerificationMaterial().GetTlogEntries()
+	wire, kept, rejection := keptEntries(e, wire)
+	if rejection != nil {
+		return nil, rejection
+	}
 	b, err := bundle.NewBundle(wire, v.bundleOptions(wire)...)
 	switch {
 	case err != nil && (strings.Contains(err.Error(), "inclusion proof") || strings.Contains(err.Error(), "inclusion promise")):
@@ -122,12 +135,17 @@ func (v *Verifier) newEntity(e Evidence, wire *protobundle.Bundle) (parsed *enti
 		if envelope.GetPayloadType() != attest.PayloadType {
 			return nil, e.reject(StepParse, ReasonPayloadType, fmt.Errorf("the envelope holds %q, not %q", envelope.GetPayloadType(), attest.PayloadType))
 		}
-		return &entity{bundle: b, payload: envelope.GetPayload(), dsse: true}, nil
+		parsed = &entity{bundle: b, entries: entries, kept: kept, payload: envelope.GetPayload(), dsse: true}
+		parsed.message, rejection = v.asMessage(e, parsed)
+		return parsed, rejection
 	case *protobundle.Bundle_MessageSignature:
 		if len(body.MessageSignature.GetSignature()) == 0 {
 			return nil, e.reject(StepParse, ReasonSignatureFormat, errors.New("the message signature is empty"))
 		}
-		return &entity{bundle: b}, nil
+		if len(kept) > 0 {
+			return nil, e.reject(StepLog, ReasonLogMismatch, errors.New("the log entry is about an envelope, and there is none"))
+		}
+		return &entity{bundle: b, entries: entries}, nil
 	}
 	return nil, e.reject(StepParse, ReasonSignatureFormat, errors.New("neither an envelope nor a message signature"))
 }
@@ -178,7 +196,7 @@ func (v *Verifier) checkKey(fact *Fact, e Evidence, parsed *entity, hint string,
 				// subject is named as such by readStatement.
 				fact.Signer = Signer{KeyID: c.id}
 				fact.Checks = append(fact.Checks, StepSignature)
-				return v.checkWindow(fact, e, parsed, c, engine)
+				return v.checkKeyWitnesses(fact, e, parsed, c, engine)
 			}
 		}
 		contentNeeded = contentNeeded || c.edwards && digestOnly

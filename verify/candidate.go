@@ -32,6 +32,7 @@ type candidate struct {
 	hint    string
 	edwards bool // Ed25519: its pure form cannot be checked by digest alone
 	window  trust.Window
+	public  crypto.PublicKey
 	engines []engine
 }
 
@@ -51,7 +52,7 @@ func newCandidate(key trust.Key) (candidate, error) {
 		return candidate{}, fmt.Errorf("trusting key %s: %w", key.ID(), err)
 	}
 	_, edwards := key.Public().(ed25519.PublicKey)
-	c := candidate{id: key.ID(), hint: key.Hint(), edwards: edwards, window: key.Window()}
+	c := candidate{id: key.ID(), hint: key.Hint(), edwards: edwards, window: key.Window(), public: key.Public()}
 	for _, verifier := range verifiers {
 		expiring := root.NewExpiringKey(verifier, time.Time{}, time.Time{})
 		material := root.NewTrustedPublicKeyMaterial(func(string) (root.TimeConstrainedVerifier, error) { return expiring, nil })

@@ -1,7 +1,6 @@
 package verify
 
 import (
-	"crypto/x509"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -11,7 +10,8 @@ import (
 	"time"
 
 	protorekor "github.com/sigstore/protobuf-specs/gen/pb-go/rekor/v1"
-	"github.com/sigstore/sigstore-go/pkg/root"
+
+	"github.com/hallmark-project/hallmark/verify/trust"
 )
 
 // engineRejection names the step and the reason of a refusal by the engine. Its
@@ -24,7 +24,14 @@ func (v *Verifier) engineRejection(e Evidence, parsed *entity, err error) *Rejec
 		return e.reject(StepParse, ReasonSignatureFormat, err)
 	case strings.Contains(text, "failed to verify log inclusion"):
 		_, detail, _ := strings.Cut(text, "failed to verify log inclusion: ")
-		return e.reject(StepLog, v.logReason(parsed, detail), err)
+		reason := v.logReason(parsed, detail)
+		if reason == ReasonLogProof && v.foreignLogs(parsed) {
+			// Nothing of it is this instance's: then its authority is what is wrong.
+			if rejection := v.chainRejection(e, parsed, err); rejection.Reason == ReasonCertificateChain {
+				return rejection
+			}
+		}
+		return e.reject(StepLog, reason, err)
 	case strings.Contains(text, "failed to verify timestamps"):
 		return e.reject(StepTimestamp, timeReason(parsed, text), err)
 	case strings.Contains(text, "failed to summarize certificate"):
@@ -38,13 +45,18 @@ func (v *Verifier) engineRejection(e Evidence, parsed *entity, err error) *Rejec
 	case strings.Contains(text, "does not match"):
 		return e.reject(StepSubject, ReasonDigestMismatch, err)
 	}
+	if content, failed := parsed.bundle.VerificationContent(); failed == nil && content.Certificate() != nil {
+		if weak := trust.CheckStrength(content.Certificate().PublicKey); weak != nil {
+			return e.reject(StepCertificate, ReasonKeyWeak, fmt.Errorf("the certificate's key: %w", weak))
+		}
+	}
 	return e.reject(StepSignature, ReasonSignatureInvalid, err)
 }
 
 // logReason tells a missing entry, an entry about something else, an entry without
 // proof, and too few entries apart.
 func (v *Verifier) logReason(parsed *entity, text string) Reason {
-	entries := parsed.bundle.GetVerificationMaterial().GetTlogEntries()
+	entries := parsed.entries
 	switch {
 	case len(entries) == 0:
 		return ReasonLogMissing
@@ -89,6 +101,15 @@ func (v *Verifier) outsideLog(entry *protorekor.TransparencyLogEntry) bool {
 	at := time.Unix(entry.GetIntegratedTime(), 0)
 	return !log.ValidityPeriodStart.IsZero() && at.Before(log.ValidityPeriodStart) ||
 		!log.ValidityPeriodEnd.IsZero() && at.After(log.ValidityPeriodEnd)
+}
+
+// foreignLogs reports whether no entry is of a log that is trusted.
+func (v *Verifier) foreignLogs(parsed *entity) bool {
+	logs := v.root.Sigstore().RekorLogs()
+	return !slices.ContainsFunc(parsed.bundle.GetVerificationMaterial().GetTlogEntries(), func(entry *protorekor.TransparencyLogEntry) bool {
+		_, known := logs[hex.EncodeToString(entry.GetLogId().GetKeyId())]
+		return known
+	})
 }
 
 func containsAny(text string, parts ...string) bool {
@@ -138,66 +159,4 @@ func sctReason(parsed *entity, text string) Reason {
 		}
 	}
 	return ReasonSCTMissing
-}
-
-// chainRejection finds which certificate was wrong, and how, by building the chain
-// again with one demand less at a time.
-func (v *Verifier) chainRejection(e Evidence, parsed *entity, cause error) *Rejection {
-	content, err := parsed.bundle.VerificationContent()
-	if err != nil || content.Certificate() == nil {
-		return e.reject(StepCertificate, ReasonCertificateChain, cause)
-	}
-	leaf := content.Certificate()
-	for _, authority := range v.root.Sigstore().FulcioCertificateAuthorities() {
-		fulcio, known := authority.(*root.FulcioCertificateAuthority)
-		if !known || fulcio.Root == nil {
-			continue
-		}
-		options := x509.VerifyOptions{
-			Roots: x509.NewCertPool(), Intermediates: x509.NewCertPool(),
-			CurrentTime: leaf.NotBefore.Add(time.Second), KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny},
-		}
-		options.Roots.AddCert(fulcio.Root)
-		for _, certificate := range fulcio.Intermediates {
-			options.Intermediates.AddCert(certificate)
-		}
-		for _, certificate := range content.Intermediates() {
-			options.Intermediates.AddCert(certificate)
-		}
-		chains, err := leaf.Verify(options)
-		if err != nil {
-			var invalid x509.CertificateInvalidError
-			if errors.As(err, &invalid) && invalid.Reason == x509.Expired {
-				return e.reject(StepCertificate, ReasonCertificateExpired, fmt.Errorf("%w: %s is not valid at the time of signing", cause, nameOf(invalid.Cert)))
-			}
-			continue
-		}
-		options.KeyUsages = []x509.ExtKeyUsage{x509.ExtKeyUsageCodeSigning}
-		if _, err := leaf.Verify(options); err != nil {
-			return e.reject(StepCertificate, ReasonCertificateUsage, fmt.Errorf("%w: %w", cause, err))
-		}
-		// The chain is right, so the time is not.
-		detail := "the signing time is outside of a certificate's validity, or of the authority's in the trust root"
-		if len(chains) > 0 {
-			detail += fmt.Sprintf("; the leaf is valid from %s to %s", leaf.NotBefore.UTC().Format(time.RFC3339), leaf.NotAfter.UTC().Format(time.RFC3339))
-			for _, certificate := range chains[0][1:] {
-				if certificate.NotAfter.Before(leaf.NotAfter) {
-					detail += fmt.Sprintf(", %s until %s", nameOf(certificate), certificate.NotAfter.UTC().Format(time.RFC3339))
-				}
-			}
-		}
-		return e.reject(StepCertificate, ReasonCertificateExpired, fmt.Errorf("%w: %s", cause, detail))
-	}
-	return e.reject(StepCertificate, ReasonCertificateChain, fmt.Errorf("%w: no trusted authority issued it", cause))
-}
-
-// nameOf names a certificate for people.
-func nameOf(certificate *x509.Certificate) string {
-	if certificate == nil {
-		return "a certificate"
-	}
-	if name := certificate.Subject.String(); name != "" {
-		return fmt.Sprintf("%q", name)
-	}
-	return fmt.Sprintf("the certificate with serial number %x", certificate.SerialNumber)
 }

@@ -2,7 +2,7 @@ package verify
 
 import (
 	"bytes"
-	"crypto/sha256"
+	"crypto"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -59,9 +59,20 @@ func (v *Verifier) checkLegacySignature(s Subject, e Evidence) (Fact, error) {
 	if err != nil || len(sig) == 0 {
 		return Fact{}, e.reject(StepParse, ReasonSignatureFormat, errors.New("the signature annotation is not base64"))
 	}
-	sum := sha256.Sum256(e.Raw)
-	parsed, rejection := v.legacyEntity(e, &protobundle.Bundle{Content: &protobundle.Bundle_MessageSignature{MessageSignature: &protocommon.MessageSignature{
-		MessageDigest: &protocommon.HashOutput{Algorithm: protocommon.HashAlgorithm_SHA2_256, Digest: sum[:]},
+	material, rejection := legacyMaterial(e)
+	if rejection != nil {
+		return Fact{}, rejection
+	}
+	algorithm := hashName{crypto.SHA256, protocommon.HashAlgorithm_SHA2_256}
+	if entries := material.GetTlogEntries(); len(entries) > 0 && entries[0].GetKindVersion().GetKind() == kindHashedRekord {
+		if algorithm, err = recordedHash(entries[0]); err != nil {
+			return Fact{}, e.reject(StepLog, ReasonLogMismatch, err)
+		}
+	}
+	h := algorithm.hash.New()
+	h.Write(e.Raw)
+	parsed, rejection := v.legacyEntity(e, material, &protobundle.Bundle{Content: &protobundle.Bundle_MessageSignature{MessageSignature: &protocommon.MessageSignature{
+		MessageDigest: &protocommon.HashOutput{Algorithm: algorithm.name, Digest: h.Sum(nil)},
 		Signature:     sig,
 	}}})
 	if rejection != nil {
@@ -94,7 +105,11 @@ func (v *Verifier) checkLegacyAttestation(s Subject, e Evidence) (Fact, error) {
 	for _, signature := range envelope.Signatures {
 		wire.Signatures = append(wire.Signatures, &protodsse.Signature{Sig: signature.Sig, Keyid: signature.KeyID})
 	}
-	parsed, rejection := v.legacyEntity(e, &protobundle.Bundle{Content: &protobundle.Bundle_DsseEnvelope{DsseEnvelope: wire}})
+	material, rejection := legacyMaterial(e)
+	if rejection != nil {
+		return Fact{}, rejection
+	}
+	parsed, rejection := v.legacyEntity(e, material, &protobundle.Bundle{Content: &protobundle.Bundle_DsseEnvelope{DsseEnvelope: wire}})
 	if rejection != nil {
 		return Fact{}, rejection
 	}
@@ -104,11 +119,7 @@ func (v *Verifier) checkLegacyAttestation(s Subject, e Evidence) (Fact, error) {
 // legacyEntity dresses legacy evidence as the bundle that says the same, so that
 // there is one way through the checks. With a log entry it is a v0.1 bundle, which
 // may rest on the log's promise.
-func (v *Verifier) legacyEntity(e Evidence, wire *protobundle.Bundle) (*entity, *Rejection) {
-	material, rejection := legacyMaterial(e)
-	if rejection != nil {
-		return nil, rejection
-	}
+func (v *Verifier) legacyEntity(e Evidence, material *protobundle.VerificationMaterial, wire *protobundle.Bundle) (*entity, *Rejection) {
 	wire.MediaType, wire.VerificationMaterial = legacyBundleType, material
 	return v.newEntity(e, wire)
 }

@@ -28,7 +28,7 @@ func checkEntryKinds(e Evidence, parsed *entity) *Rejection {
 	if err != nil {
 		return e.reject(StepParse, ReasonSignatureFormat, err)
 	}
-	for _, entry := range parsed.bundle.GetVerificationMaterial().GetTlogEntries() {
+	for _, entry := range parsed.entries {
 		var body struct {
 			Kind       string `json:"kind"`
 			APIVersion string `json:"apiVersion"`
@@ -49,6 +49,24 @@ func checkEntryKinds(e Evidence, parsed *entity) *Rejection {
 		if proof := entry.GetInclusionProof(); proof != nil {
 			if err := checkTree(proof); err != nil {
 				return e.reject(StepLog, ReasonLogProof, err)
+			}
+		}
+	}
+	return nil
+}
+
+// checkLogTimes judges the validity of each proved log by the proven times: an entry
+// that gives no time of its own (Rekor v2) could otherwise be of a log whose key was
+// retired long before.
+func (v *Verifier) checkLogTimes(e Evidence, fact *Fact, trusted root.TrustedMaterial) *Rejection {
+	for _, entry := range fact.Log {
+		log := trusted.RekorLogs()[entry.LogID]
+		if log == nil || !entry.Time.IsZero() {
+			continue
+		}
+		for _, t := range fact.Times {
+			if !log.ValidityPeriodStart.IsZero() && t.Time.Before(log.ValidityPeriodStart) || !log.ValidityPeriodEnd.IsZero() && t.Time.After(log.ValidityPeriodEnd) {
+				return e.reject(StepLog, ReasonTimeOutside, fmt.Errorf("signed at %s, outside of the validity of the log %s", t.Time.Format(time.RFC3339), log.BaseURL))
 			}
 		}
 	}
@@ -76,13 +94,13 @@ func checkTree(proof *protorekor.InclusionProof) error {
 // bundle has several, the engine passes over those of logs that it does not know,
 // so each is asked about by itself.
 func (v *Verifier) provedEntries(parsed *entity, material root.TrustedMaterial) []LogEntry {
-	entries := parsed.bundle.GetVerificationMaterial().GetTlogEntries()
+	entries := parsed.entries
 	logs := material.RekorLogs()
 	var all []LogEntry
 	for _, entry := range entries {
 		id := hex.EncodeToString(entry.GetLogId().GetKeyId())
 		log, known := logs[id]
-		if !known || len(entries) > 1 && !v.provesAlone(parsed, entry, material) {
+		if !known || len(parsed.kept) == 0 && len(entries) > 1 && !v.provesAlone(parsed, entry, material) {
 			continue
 		}
 		one := LogEntry{LogID: id, Index: entry.GetLogIndex(), URI: log.BaseURL}
@@ -95,6 +113,14 @@ func (v *Verifier) provedEntries(parsed *entity, material root.TrustedMaterial) 
 	return all
 }
 
+// logged is the bundle in the form that its log entries are about.
+func (parsed *entity) logged() *bundle.Bundle {
+	if parsed.message != nil {
+		return parsed.message
+	}
+	return parsed.bundle
+}
+
 // provesAlone reports whether one entry proves the bundle's signature by itself.
 func (v *Verifier) provesAlone(parsed *entity, entry *protorekor.TransparencyLogEntry, trusted root.TrustedMaterial) (proves bool) {
 	defer func() {
@@ -102,9 +128,10 @@ func (v *Verifier) provesAlone(parsed *entity, entry *protorekor.TransparencyLog
 			proves = false
 		}
 	}()
-	material := parsed.bundle.GetVerificationMaterial()
+	whole := parsed.logged()
+	material := whole.GetVerificationMaterial()
 	alone := &protobundle.Bundle{
-		MediaType: parsed.bundle.GetMediaType(), Content: parsed.bundle.Content,
+		MediaType: whole.GetMediaType(), Content: whole.Content,
 		VerificationMaterial: &protobundle.VerificationMaterial{Content: material.GetContent(), TlogEntries: []*protorekor.TransparencyLogEntry{entry}},
 	}
 	one, err := bundle.NewBundle(alone, v.bundleOptions(alone)...)

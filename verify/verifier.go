@@ -37,15 +37,19 @@ const MaxEvidenceBytes = attest.MaxStatementBytes/3*4 + 1<<20
 type Verifier struct {
 	keys    []candidate
 	keyless *sigverify.Verifier // nil where no certificate is trusted
-	root    *trust.Root
-	need    trust.Requirement
-	now     func() time.Time
+	// unlogged asks for no log entries: they are proved already.
+	unlogged *sigverify.Verifier
+	root     *trust.Root
+	need     trust.Requirement
+	now      func() time.Time
 }
 
 // New returns a verifier for the given root. need is what keyless evidence must
 // have beside its signature; it is an error for a root that can verify
-// certificates to ask for no trusted time. now is only used to refuse trusted
-// times that lie in the future.
+// certificates to ask for no trusted time. Of a key's signature need.LogEntries is
+// asked where the root trusts a transparency log beside the key. now is used to
+// refuse trusted times that lie in the future, and to judge what ends: the windows
+// of keys whose signature proves no time, and revocation lists.
 func New(r *trust.Root, need trust.Requirement, now func() time.Time) (*Verifier, error) {
 	if r == nil {
 		return nil, fmt.Errorf("making a verifier: %w", trust.ErrEmpty)
@@ -68,6 +72,14 @@ func New(r *trust.Root, need trust.Requirement, now func() time.Time) (*Verifier
 		}
 		v.keyless, err = sigverify.NewVerifier(material, options...)
 		if err != nil {
+			return nil, fmt.Errorf("making a verifier: %w", err)
+		}
+		unlogged := need
+		unlogged.LogEntries = 0
+		if options, err = keylessOptions(unlogged); err != nil {
+			return nil, fmt.Errorf("making a verifier: %w", err)
+		}
+		if v.unlogged, err = sigverify.NewVerifier(material, options...); err != nil {
 			return nil, fmt.Errorf("making a verifier: %w", err)
 		}
 	}
