@@ -6,6 +6,8 @@ import (
 
 	protocommon "github.com/sigstore/protobuf-specs/gen/pb-go/common/v1"
 	prototrustroot "github.com/sigstore/protobuf-specs/gen/pb-go/trustroot/v1"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/hallmark-project/hallmark/verify"
@@ -84,3 +86,12 @@ func runAttacks(t *testing.T, in *verifytest.Instance, all []attack) {
 // setStart and setEnd move a window of the trusted root.
 func setStart(w *protocommon.TimeRange, at time.Time) { w.Start = timestamppb.New(at) }
 func setEnd(w *protocommon.TimeRange, at time.Time)   { w.End = timestamppb.New(at) }
+
+// replaceRoot makes a trusted root another instance's.
+func replaceRoot(t *testing.T, wire *prototrustroot.TrustedRoot, by *verifytest.Instance) {
+	t.Helper()
+	proto.Reset(wire)
+	if err := protojson.Unmarshal(by.TrustedRoot(t), wire); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -129,3 +129,14 @@ func serial() *big.Int {
 	_, _ = rand.Read(raw) // never fails (crypto/rand)
 	return new(big.Int).SetBytes(raw)
 }
+
+// Forged is an authority of the same names with other keys.
+func (a *Authority) Forged(t testing.TB) *Authority {
+	t.Helper()
+	forged := &Authority{URI: a.URI, Window: a.Window, rootKey: newP256(t), key: newP256(t)}
+	root, intermediate := *a.Root, *a.Intermediate
+	root.PublicKey, intermediate.PublicKey = nil, nil
+	forged.Root = createCertificate(t, &root, &root, forged.rootKey.Public(), forged.rootKey)
+	forged.Intermediate = createCertificate(t, &intermediate, forged.Root, forged.key.Public(), forged.rootKey)
+	return forged
+}

@@ -271,7 +271,8 @@ func (a algorithm) sum(message []byte) []byte {
 
 func (s *Signed) algorithm() algorithm {
 	if key, is := s.Key.(*ecdsa.PrivateKey); is {
-		if key.Curve.Params().BitSize == 384 {
+		// cosign hashes a simple signing payload with SHA-256, whatever the key.
+		if key.Curve.Params().BitSize == 384 && s.Options.Form != LegacySignature {
 			return algorithm{"sha384", "SHA2_384", "PKIX_ECDSA_P384_SHA_384", crypto.SHA384}
 		}
 		return algorithm{"sha256", "SHA2_256", "PKIX_ECDSA_P256_SHA_256", crypto.SHA256}
