@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	protocommon "github.com/sigstore/protobuf-specs/gen/pb-go/common/v1"
 	sigverify "github.com/sigstore/sigstore-go/pkg/verify"
 
 	"github.com/hallmark-project/hallmark/verify/trust"
@@ -31,11 +32,14 @@ func (v *Verifier) checkCertificate(fact *Fact, e Evidence, parsed *entity, arti
 	if rejection := checkEntryKinds(e, parsed); rejection != nil {
 		return rejection
 	}
+	if rejection := v.proveKept(e, parsed); rejection != nil {
+		return rejection
+	}
 	if rejection := checkStrength(e, parsed); rejection != nil {
 		return rejection
 	}
 	result, err := v.engineVerify(parsed, artifact())
-	if err != nil && parsed.dsse && strings.Contains(err.Error(), "failed to verify signature") {
+	if err != nil && parsed.dsse && parsed.message == nil && strings.Contains(err.Error(), "failed to verify signature") {
 		// Tell a statement about something else from a wrong signature.
 		bare, bareErr := v.engineVerify(parsed, sigverify.WithoutArtifactUnsafe())
 		if bareErr == nil {
@@ -58,6 +62,9 @@ func (v *Verifier) checkCertificate(fact *Fact, e Evidence, parsed *entity, arti
 		}
 		fact.Times = append(fact.Times, TrustedTime{Time: t.Timestamp.UTC(), Source: source, URI: t.URI})
 	}
+	if rejection := v.checkStamps(e, parsed, fact.Times); rejection != nil {
+		return rejection
+	}
 	content, err := parsed.bundle.VerificationContent()
 	if err != nil || content.Certificate() == nil {
 		return e.reject(StepCertificate, ReasonSignatureFormat, errors.New("the bundle has no leaf certificate"))
@@ -79,6 +86,9 @@ func (v *Verifier) checkCertificate(fact *Fact, e Evidence, parsed *entity, arti
 	if v.need.LogEntries > 0 {
 		fact.Log = v.provedEntries(parsed, v.root.Sigstore())
 		fact.Checks = append(fact.Checks, StepLog)
+		if rejection := v.checkLogTimes(e, fact, v.root.Sigstore()); rejection != nil {
+			return rejection
+		}
 	}
 	fact.Checks = append(fact.Checks, StepTimestamp, StepCertificate)
 	if v.need.SCTs > 0 {
@@ -109,7 +119,50 @@ func (v *Verifier) engineVerify(parsed *entity, artifact sigverify.ArtifactPolic
 			result, err = nil, fmt.Errorf("%w: %v", errEnginePanic, fault)
 		}
 	}()
-	return v.keyless.Verify(parsed.bundle, sigverify.NewPolicy(artifact, sigverify.WithoutIdentitiesUnsafe()))
+	if parsed.message != nil {
+		// The envelope's own digest is what was signed; readStatement binds the subject.
+		message := parsed.message.GetMessageSignature().GetMessageDigest()
+		name := map[protocommon.HashAlgorithm]string{
+			protocommon.HashAlgorithm_SHA2_256: "sha256", protocommon.HashAlgorithm_SHA2_384: "sha384", protocommon.HashAlgorithm_SHA2_512: "sha512",
+		}[message.GetAlgorithm()]
+		return v.keyless.Verify(parsed.message, sigverify.NewPolicy(sigverify.WithArtifactDigest(name, message.GetDigest()), sigverify.WithoutIdentitiesUnsafe()))
+	}
+	engine := v.keyless
+	if len(parsed.kept) > 0 {
+		engine = v.unlogged // proveKept has proved the log entries
+	}
+	return engine.Verify(parsed.bundle, sigverify.NewPolicy(artifact, sigverify.WithoutIdentitiesUnsafe()))
+}
+
+// proveKept proves the log entries that the engine does not read.
+func (v *Verifier) proveKept(e Evidence, parsed *entity) *Rejection {
+	if len(parsed.kept) == 0 || v.need.LogEntries == 0 {
+		return nil
+	}
+	content, err := parsed.bundle.VerificationContent()
+	if err != nil || content.Certificate() == nil {
+		return e.reject(StepCertificate, ReasonSignatureFormat, errors.New("the bundle has no leaf certificate"))
+	}
+	return v.proveEnvelopes(e, parsed, content.Certificate().Raw, true, v.root.Sigstore())
+}
+
+// checkStamps refuses a bundle none of whose timestamps could be verified although
+// the root trusts timestamp authorities: what is supplied is never passed over, also
+// where a log tells the time.
+func (v *Verifier) checkStamps(e Evidence, parsed *entity, times []TrustedTime) *Rejection {
+	stamps := parsed.bundle.GetVerificationMaterial().GetTimestampVerificationData().GetRfc3161Timestamps()
+	if len(stamps) == 0 || len(v.root.Sigstore().TimestampingAuthorities()) == 0 {
+		return nil
+	}
+	if slices.ContainsFunc(times, func(t TrustedTime) bool { return t.Source == "tsa" }) {
+		return nil
+	}
+	_, wrong, err := sigverify.VerifySignedTimestamp(parsed.bundle, v.root.Sigstore())
+	cause := errors.Join(append(wrong, err)...)
+	if cause == nil {
+		cause = errors.New("no timestamp could be verified")
+	}
+	return e.reject(StepTimestamp, timeReason(parsed, cause.Error()), fmt.Errorf("verifying the timestamps: %w", cause))
 }
 
 func errFuture(at time.Time) error {

@@ -3,12 +3,15 @@ package verify
 import (
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	protorekor "github.com/sigstore/protobuf-specs/gen/pb-go/rekor/v1"
+
+	"github.com/hallmark-project/hallmark/verify/trust"
 )
 
 // engineRejection names the step and the reason of a refusal by the engine. Its
@@ -42,13 +45,18 @@ func (v *Verifier) engineRejection(e Evidence, parsed *entity, err error) *Rejec
 	case strings.Contains(text, "does not match"):
 		return e.reject(StepSubject, ReasonDigestMismatch, err)
 	}
+	if content, failed := parsed.bundle.VerificationContent(); failed == nil && content.Certificate() != nil {
+		if weak := trust.CheckStrength(content.Certificate().PublicKey); weak != nil {
+			return e.reject(StepCertificate, ReasonKeyWeak, fmt.Errorf("the certificate's key: %w", weak))
+		}
+	}
 	return e.reject(StepSignature, ReasonSignatureInvalid, err)
 }
 
 // logReason tells a missing entry, an entry about something else, an entry without
 // proof, and too few entries apart.
 func (v *Verifier) logReason(parsed *entity, text string) Reason {
-	entries := parsed.bundle.GetVerificationMaterial().GetTlogEntries()
+	entries := parsed.entries
 	switch {
 	case len(entries) == 0:
 		return ReasonLogMissing
