@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 
 	"github.com/hallmark-project/hallmark/e2e/stack"
@@ -98,4 +99,17 @@ func reasons(t testing.TB, report string) map[string]bool {
 	}
 	walk(value)
 	return found
+}
+
+// repositoryName turns a test's name into a repository's.
+func repositoryName(t testing.TB) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r >= 'a' && r <= 'z', r >= '0' && r <= '9', r == '/':
+			return r
+		case r >= 'A' && r <= 'Z':
+			return r - 'A' + 'a'
+		}
+		return '-'
+	}, t.Name())
 }

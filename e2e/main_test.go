@@ -58,6 +58,12 @@ type result struct {
 // runIn runs a program in a folder with a small environment and no terminal.
 func runIn(t testing.TB, dir, program string, args ...string) result {
 	t.Helper()
+	return runWith(t, nil, dir, program, args...)
+}
+
+// runWith is runIn with more of an environment.
+func runWith(t testing.TB, environment []string, dir, program string, args ...string) result {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	command := exec.CommandContext(ctx, program, args...)
@@ -68,6 +74,7 @@ func runIn(t testing.TB, dir, program string, args ...string) result {
 		// syft shall not ask a network whether it is current.
 		"SYFT_CHECK_FOR_APP_UPDATE=false",
 	}
+	command.Env = append(command.Env, environment...)
 	var stdout, stderr bytes.Buffer
 	command.Stdout, command.Stderr = &stdout, &stderr
 	err := command.Run()

@@ -97,6 +97,15 @@ func (s *Stack) makeKeys() error {
 			return err
 		}
 	}
+	for name, key := range map[string]*ecdsa.PrivateKey{"ct.pub": k.ct, "rekor1.pub": k.rekor1} {
+		der, err := x509.MarshalPKIXPublicKey(key.Public())
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(s.path(name), pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}), 0o600); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

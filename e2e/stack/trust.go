@@ -93,6 +93,15 @@ func (s Services) SigningConfig() ([]byte, error) {
 	return config.MarshalJSON()
 }
 
+// CosignEnvironment tells cosign what to trust where it reads no trusted root: when it
+// makes and verifies signatures in its older format.
+func (s *Stack) CosignEnvironment() []string {
+	return []string{
+		"SIGSTORE_ROOT_FILE=" + s.keys.fulcioChain, "SIGSTORE_REKOR_PUBLIC_KEY=" + s.path("rekor1.pub"),
+		"SIGSTORE_CT_LOG_PUBLIC_KEY_FILE=" + s.path("ct.pub"), "SIGSTORE_TSA_CERTIFICATE_FILE=" + s.keys.tsaChains[0],
+	}
+}
+
 // trustedRoot describes the instance to verifiers.
 func (s *Stack) trustedRoot() ([]byte, error) {
 	k, services := s.keys, s.services
