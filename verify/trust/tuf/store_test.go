@@ -1,0 +1,210 @@
+package tuf_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/hallmark-project/hallmark/verify/trust"
+	"github.com/hallmark-project/hallmark/verify/trust/tuf"
+)
+
+// client is a store that has been initialised from a good repository.
+type client struct {
+	*tuf.Store
+	dir, url string
+	now      *time.Time
+}
+
+func newClient(t *testing.T, r *repo) client {
+	t.Helper()
+	c := client{dir: filepath.Join(t.TempDir(), "trust"), url: r.serve(), now: new(time.Time)}
+	*c.now = epoch
+	c.Store = tuf.NewStore(c.dir, tuf.WithClock(func() time.Time { return *c.now }))
+	return c
+}
+
+func (c client) init(t *testing.T, root []byte) *tuf.State {
+	t.Helper()
+	state, err := c.Init(t.Context(), tuf.Source{Mirror: c.url, Root: root})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return state
+}
+
+// stays checks that the folder still has what it had before a failure.
+func (c client) stays(t *testing.T, want *tuf.State) {
+	t.Helper()
+	got, err := tuf.Open(c.dir)
+	if err != nil {
+		t.Fatalf("TR-08: the former state is gone: %v", err)
+	}
+	if !bytes.Equal(got.TrustedRoot(), want.TrustedRoot()) || !got.Fetched().Equal(want.Fetched()) || got.RootVersion() != want.RootVersion() {
+		t.Error("TR-08: the former state has changed")
+	}
+	entries, err := os.ReadDir(c.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, entry := range entries {
+		if name := entry.Name(); name != "state.json" && name != "lock" {
+			t.Errorf("%s was left behind", name)
+		}
+	}
+}
+
+func TestInitAndUpdate(t *testing.T) {
+	t.Parallel()
+	r := newRepo(t)
+	config := []byte(`{"mediaType":"application/vnd.dev.sigstore.signingconfig.v0.2+json"}`)
+	r.files["signing_config.v0.2.json"] = config
+	root := r.publish()
+	c := newClient(t, r)
+	if _, err := tuf.Open(c.dir); !errors.Is(err, tuf.ErrNoState) {
+		t.Errorf("opening nothing: %v", err)
+	}
+	if _, err := c.Update(t.Context()); !errors.Is(err, tuf.ErrNoState) {
+		t.Errorf("updating nothing: %v", err)
+	}
+	c.init(t, root)
+	state, err := tuf.Open(c.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(state.TrustedRoot(), trustedRoot) || !bytes.Equal(state.SigningConfig(), config) {
+		t.Error("the targets are not those of the repository")
+	}
+	if state.Mirror() != c.url || !state.Fetched().Equal(epoch) || !state.Expires().Equal(epoch.AddDate(0, 0, 30)) || state.RootVersion() != 1 {
+		t.Errorf("state %s %s %s %d", state.Mirror(), state.Fetched(), state.Expires(), state.RootVersion())
+	}
+	*c.now = epoch.AddDate(0, 0, 1)
+	if state, err = c.Update(t.Context()); err != nil || !state.Fetched().Equal(*c.now) {
+		t.Fatalf("an update of nothing: %v", err)
+	}
+	r.root, r.timestamp, r.snapshot, r.targets = 2, 2, 2, 2
+	r.files["trusted_root.json"] = otherRoot
+	delete(r.files, "signing_config.v0.2.json")
+	r.publish()
+	if _, err := c.Update(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if state, err = tuf.Open(c.dir); err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(state.TrustedRoot(), otherRoot) || state.SigningConfig() != nil || state.RootVersion() != 2 {
+		t.Error("the update is not that of the repository")
+	}
+}
+
+func TestAnchor(t *testing.T) {
+	t.Parallel()
+	r := newRepo(t)
+	root := r.publish()
+	sum := sha256.Sum256(root)
+	pin := hex.EncodeToString(sum[:])
+	other := newRepo(t)
+	for role := range other.keys {
+		other.keys[role] = other.keys["other"]
+	}
+	foreign := other.publish()
+	for name, c := range map[string]struct {
+		source tuf.Source
+		want   error
+	}{
+		"TR-18 no root":             {tuf.Source{}, tuf.ErrNoAnchor},
+		"TR-18 no root, but a pin":  {tuf.Source{RootSHA256: pin}, tuf.ErrNoAnchor},
+		"TR-18 root":                {tuf.Source{Root: root}, nil},
+		"TR-18 root and pin":        {tuf.Source{Root: root, RootSHA256: pin}, nil},
+		"TR-18 another pin":         {tuf.Source{Root: root, RootSHA256: hex.EncodeToString(make([]byte, 32))}, trust.ErrRootInvalid},
+		"TR-18 half a pin":          {tuf.Source{Root: root, RootSHA256: pin[:32]}, trust.ErrRootInvalid},
+		"TR-07 root of another one": {tuf.Source{Root: foreign}, trust.ErrRootInvalid},
+		"TR-08 root is a 404 page":  {tuf.Source{Root: []byte("<html>404</html>")}, trust.ErrRootInvalid},
+		"TR-08 root is cut short":   {tuf.Source{Root: root[:len(root)/2]}, trust.ErrRootInvalid},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			client := newClient(t, r)
+			c.source.Mirror = client.url
+			_, err := client.Init(t.Context(), c.source)
+			if !errors.Is(err, c.want) {
+				t.Errorf("error %v, want %v", err, c.want)
+			}
+			if _, open := tuf.Open(client.dir); (err == nil) != (open == nil) {
+				t.Errorf("after %v, opening says %v", err, open)
+			}
+		})
+	}
+}
+
+func TestMirrorGetsNoCredentials(t *testing.T) {
+	t.Parallel()
+	r := newRepo(t)
+	root := r.publish()
+	c := newClient(t, r)
+	c.init(t, root)
+	if len(r.seen) == 0 {
+		t.Fatal("the mirror was not asked")
+	}
+	for _, request := range r.seen {
+		for _, header := range []string{"Authorization", "Cookie", "Proxy-Authorization", "Referer"} {
+			if request.Header.Get(header) != "" {
+				t.Errorf("TR-14: the mirror got %s", header)
+			}
+		}
+	}
+	for _, mirror := range []string{"http://user:secret@127.0.0.1:1", "ftp://127.0.0.1", "", "/etc", "https://"} {
+		_, err := c.Init(t.Context(), tuf.Source{Mirror: mirror + "?x=y", Root: root})
+		if err == nil || bytes.Contains([]byte(err.Error()), []byte("secret")) {
+			t.Errorf("TR-14: mirror %q: %v", mirror, err)
+		}
+	}
+}
+
+func TestCheckAge(t *testing.T) {
+	t.Parallel()
+	r := newRepo(t)
+	r.ends["snapshot"] = epoch.AddDate(0, 0, 7)
+	root := r.publish()
+	state := newClient(t, r).init(t, root)
+	for name, c := range map[string]struct {
+		now   time.Time
+		limit time.Duration
+		good  bool
+	}{
+		"TR-02 fresh":                      {epoch, 0, true},
+		"TR-02 at the end":                 {epoch.AddDate(0, 0, 7), 0, true},
+		"TR-02 after the end":              {epoch.AddDate(0, 0, 7).Add(time.Second), 0, false},
+		"TR-02 at the limit":               {epoch.Add(time.Hour), time.Hour, true},
+		"TR-02 after the limit":            {epoch.Add(time.Hour + time.Second), time.Hour, false},
+		"TR-02 limit beyond the end":       {epoch.AddDate(0, 0, 20), 30 * 24 * time.Hour, true},
+		"TR-02 offline for 30 days":        {epoch.AddDate(0, 0, 30), 0, false},
+		"TI-09 fetched in the future":      {epoch.Add(-time.Hour), 0, false},
+		"TI-09 the clock is at 1970":       {time.Unix(0, 0), time.Hour, false},
+		"TI-09 a clock that is late a bit": {epoch.Add(-time.Minute), 0, true},
+	} {
+		if err := state.CheckAge(c.now, c.limit); (err == nil) != c.good || err != nil && !errors.Is(err, tuf.ErrExpired) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestCancelled(t *testing.T) {
+	t.Parallel()
+	r := newRepo(t)
+	root := r.publish()
+	c := newClient(t, r)
+	former := c.init(t, root)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := c.Update(ctx); !errors.Is(err, tuf.ErrUnreachable) || !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v", err)
+	}
+	c.stays(t, former)
+}
