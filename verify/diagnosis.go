@@ -139,7 +139,7 @@ func timeReason(parsed *entity, text string) Reason {
 		return ReasonKeyWeak
 	case containsAny(text, "hashed message", "hashes don't match", "validity period", "expired", "not yet valid"):
 		return ReasonTimeOutside
-	case containsAny(text, "certificate", "x509", "pkcs7"):
+	case containsAny(text, "certificate", "x509", "pkcs7", "%!w(<nil>)"): // the last: there is no authority to ask
 		return ReasonCertificateChain
 	}
 	return ReasonTimeOutside
