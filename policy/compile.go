@@ -14,7 +14,6 @@ import (
 
 	"github.com/hallmark-project/hallmark/attest/digest"
 	"github.com/hallmark-project/hallmark/attest/wording"
-	"github.com/hallmark-project/hallmark/verify/trust"
 )
 
 // maxPatterns bounds the patterns of all rules, which are compared in pairs.
@@ -31,6 +30,7 @@ func decodeDocument(tree *yaml.Node, d *document, f *faults) {
 type compiler struct {
 	*faults
 	read       func(string) ([]byte, error)
+	roots      map[string]*anchor
 	signers    map[string]*signer
 	conditions conditionCompiler
 }
@@ -44,7 +44,9 @@ func (c *compiler) policy(d *document) *Policy {
 	}
 	setDefault(&d.Unmatched, "deny")
 	p := &Policy{name: d.Metadata.Name.value, warn: d.Unmatched.value == "warn"}
+	c.allRoots(d)
 	c.allSigners(d)
+	p.roots = c.anchors()
 	names := make(map[string]bool)
 	for i := range d.Rules {
 		r := &d.Rules[i]
@@ -58,6 +60,7 @@ func (c *compiler) policy(d *document) *Policy {
 	if len(c.all) > 0 {
 		return nil
 	}
+	slices.SortFunc(d.TrustRoots, func(a, b rootEntry) int { return cmp.Compare(a.Name.value, b.Name.value) })
 	slices.SortFunc(d.Signers, func(a, b signerEntry) int { return cmp.Compare(a.Name.value, b.Name.value) })
 	slices.SortFunc(d.Rules, func(a, b ruleEntry) int { return cmp.Compare(a.Name.value, b.Name.value) })
 	slices.SortFunc(p.rules, func(a, b *rule) int { return cmp.Compare(a.name, b.name) })
@@ -84,60 +87,6 @@ func setDefault(t *text, value string) {
 func sortTexts(list []text) []text {
 	slices.SortStableFunc(list, func(a, b text) int { return cmp.Compare(a.value, b.value) })
 	return slices.CompactFunc(list, func(a, b text) bool { return a.value == b.value })
-}
-
-func (c *compiler) allSigners(d *document) {
-	c.signers = make(map[string]*signer)
-	for i := range d.Signers {
-		entry := &d.Signers[i]
-		if !signerName.MatchString(entry.Name.value) {
-			c.addf(entry.Name.at, entry.Name.path, "use letters, digits, '.', '_' and '-', at most 64", "%q is no name of a signer", wording.Short(entry.Name.value))
-		}
-		s := &signer{name: entry.Name.value}
-		for j := range entry.Keys {
-			if key, ok := c.key(&entry.Keys[j]); ok {
-				s.keys = append(s.keys, key)
-			}
-		}
-		byID := func(a, b trust.Key) int { return cmp.Compare(a.ID(), b.ID()) }
-		slices.SortFunc(s.keys, byID)
-		s.keys = slices.CompactFunc(s.keys, func(a, b trust.Key) bool { return a.ID() == b.ID() })
-		entry.Keys = nil
-		for _, key := range s.keys {
-			entry.Keys = append(entry.Keys, keyEntry{PEM: text{value: string(key.PEM())}})
-		}
-		c.signers[s.name] = s
-	}
-}
-
-func (c *compiler) key(entry *keyEntry) (trust.Key, bool) {
-	if entry.File.written() == entry.PEM.written() {
-		c.addf(entry.at, entry.path, "write one of them", "a key is a `file` or a `pem`")
-		return trust.Key{}, false
-	}
-	where, raw := entry.PEM, []byte(entry.PEM.value)
-	if entry.File.written() {
-		where = entry.File
-		if c.read == nil {
-			c.addf(where.at, where.path, "write the key itself under `pem`", "key files cannot be read here")
-			return trust.Key{}, false
-		}
-		var err error
-		if raw, err = c.read(entry.File.value); err != nil {
-			c.addf(where.at, where.path, "paths are relative to the policy's folder", "reading the key file: %w", err)
-			return trust.Key{}, false
-		}
-	}
-	key, err := trust.ParsePublicKey(raw)
-	if err != nil {
-		hint := "export it with `hallmark key public`"
-		if strings.Contains(string(raw), "PRIVATE KEY") {
-			hint = "this is a private key; name its public half, and keep this one away from policies"
-		}
-		c.add(where.at, where.path, hint, err)
-		return trust.Key{}, false
-	}
-	return key, true
 }
 
 func (c *compiler) rule(entry *ruleEntry) *rule {
@@ -172,27 +121,20 @@ func (c *compiler) rule(entry *ruleEntry) *rule {
 // plan gathers what a rule's demands need.
 func (c *compiler) plan(r *rule) Plan {
 	plan := Plan{Rule: r.name, Platforms: r.platforms}
-	var keys []trust.Key
+	var all signers
 	for _, d := range r.demands {
 		types := d.types()
 		if types == nil {
 			plan.Signatures = true
 		}
 		plan.PredicateTypes = append(plan.PredicateTypes, types...)
-		for _, s := range d.accepts() {
-			keys = append(keys, s.keys...)
-		}
+		all = append(all, d.accepts()...)
 	}
 	slices.Sort(plan.PredicateTypes)
 	plan.PredicateTypes = slices.Compact(plan.PredicateTypes)
-	if len(c.all) > 0 {
-		return plan
+	if len(c.all) == 0 {
+		plan.Roots = c.planRoots(all)
 	}
-	root, err := trust.NewRoot(trust.WithKeys(keys...))
-	if err != nil {
-		c.add(position{}, "", "", err)
-	}
-	plan.Root = root
 	return plan
 }
 

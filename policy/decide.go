@@ -36,7 +36,7 @@ func (p *Policy) Plan(image string) (Plan, error) {
 		return Plan{}, nil
 	}
 	plan := r.plan
-	plan.PredicateTypes = slices.Clone(plan.PredicateTypes)
+	plan.PredicateTypes, plan.Roots = slices.Clone(plan.PredicateTypes), slices.Clone(plan.Roots)
 	return plan, nil
 }
 
@@ -65,7 +65,7 @@ func (p *Policy) denial(image string, d Demand) *Denial {
 }
 
 // Decide judges an image by the rule that governs it. It does no cryptography:
-// the facts in img must come from package verify, checked with the plan's root.
+// the facts in img must come from package verify, checked with the plan's roots.
 // The decision depends on img alone, not on the order of its findings, and
 // evidence that does not count never changes the verdict. The time, which this
 // version of the language does not ask for, is the one that the decision is for.

@@ -166,7 +166,7 @@ func TestUnmatched(t *testing.T) {
 	if len(d.Warnings) != 1 || !strings.Contains(d.Warnings[0], "unmatched: warn") {
 		t.Errorf("PO-01 a warned image has the warnings %v", d.Warnings)
 	}
-	if plan, err := warning.Plan(img.Name); err != nil || plan.Rule != "" || plan.Root != nil || plan.Signatures {
+	if plan, err := warning.Plan(img.Name); err != nil || plan.Rule != "" || len(plan.Roots) != 0 || plan.Signatures {
 		t.Errorf("PO-01 the plan of a warned image is %+v, %v", plan, err)
 	}
 	img.Name = "registry.acme.example/a/x"
@@ -286,7 +286,7 @@ func TestRulesDoNotLeak(t *testing.T) {
 		}
 	}
 	plan, err := parse(t, policyOf("  - {name: one, images: [x.io/a], require: {signatures: {from: [a]}}}\n  - {name: two, images: [x.io/b], require: {signatures: {from: [b]}}}\n")).Plan("x.io/a")
-	if err != nil || len(plan.Root.Keys()) != 1 || plan.Root.Keys()[0].ID() != key(t, "a").ID() {
+	if err != nil || len(plan.Roots[0].Root.Keys()) != 1 || plan.Roots[0].Root.Keys()[0].ID() != key(t, "a").ID() {
 		t.Errorf("PO-23 the plan's root has the keys of another rule: %+v, %v", plan, err)
 	}
 }

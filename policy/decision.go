@@ -90,10 +90,17 @@ type Plan struct {
 	Signatures bool
 	// PredicateTypes are the wanted statement types, sorted, without duplicates.
 	PredicateTypes []string
-	// Root and Requirement are what the wanted evidence is checked with. Root
-	// is nil when nothing is wanted.
-	Root        *trust.Root
-	Requirement trust.Requirement
+	// Roots are what the wanted evidence is checked with: a piece counts if one
+	// of them proves it. The keys of all signers are one root, the first, without a
+	// name. Empty when nothing is wanted.
+	Roots []Anchor
+}
+
+// Anchor is one trust root of a plan and how many witnesses it asks for.
+type Anchor struct {
+	Name string // the policy's entry under trustRoots; "" for the keys
+	Root *trust.Root
+	Need trust.Requirement
 }
 
 // Wants reports whether evidence that claims the given predicate type is

@@ -17,7 +17,8 @@ import (
 const (
 	maxText      = 4096 // one value; image names have at most 512 bytes, CEL conditions a few hundred
 	maxMultiline = 64 << 10
-	maxList      = 1000 // entries of one list
+	maxFileText  = 256 << 10 // a file's text: the public-good trusted root has 7 kB, a CRL of 1000 certificates 50 kB
+	maxList      = 1000      // entries of one list
 )
 
 // node remembers where a mapping stands.
@@ -52,6 +53,7 @@ type entry struct {
 	name           string
 	required       bool
 	oneof          []string
+	limit          int // of a text, in bytes
 	multiline, key bool
 }
 
@@ -67,7 +69,14 @@ func entriesOf(t reflect.Type) (entries []entry, later []string) {
 			continue
 		}
 		name, option, _ := strings.Cut(field.Tag.Get("policy"), ",")
-		e := entry{index: i, name: name, required: option == "required", key: option == "key", multiline: field.Tag.Get("multiline") != ""}
+		e := entry{index: i, name: name, required: option == "required", key: option == "key", limit: maxText}
+		switch field.Tag.Get("multiline") {
+		case "":
+		case "file":
+			e.multiline, e.limit = true, maxFileText
+		default:
+			e.multiline, e.limit = true, maxMultiline
+		}
 		if allowed := field.Tag.Get("oneof"); allowed != "" {
 			e.oneof = strings.Split(allowed, ",")
 		}
@@ -137,6 +146,9 @@ func (d decoder) value(n *yaml.Node, v reflect.Value, byName bool, e entry, path
 		return
 	case *number:
 		d.number(n, target, path)
+		return
+	case leaf:
+		target.read(d, n, e, path)
 		return
 	}
 	switch v.Kind() {
@@ -225,7 +237,7 @@ func (d decoder) text(n *yaml.Node, t *text, e entry, path string) {
 		d.addf(at, path, "quote it", "%s where a text is wanted", kindOf(n))
 		return
 	}
-	if err := checkText(n.Value, e.multiline); err != nil {
+	if err := checkText(n.Value, max(e.limit, maxText), e.multiline); err != nil {
 		d.add(at, path, "", err)
 		return
 	}
@@ -238,11 +250,7 @@ func (d decoder) text(n *yaml.Node, t *text, e entry, path string) {
 }
 
 // checkText refuses what is invisible to the reader of the file or of a report.
-func checkText(s string, multiline bool) error {
-	limit := maxText
-	if multiline {
-		limit = maxMultiline
-	}
+func checkText(s string, limit int, multiline bool) error {
 	switch {
 	case s == "":
 		return fmt.Errorf("it is empty: %w", ErrEmpty)

@@ -160,7 +160,7 @@ func hintFor(reason verify.Reason, from signers, fallback string) string {
 	switch reason {
 	case verify.ReasonSubjectMismatch, verify.ReasonDigestMismatch:
 		return "the evidence is about another artifact: deploy the digest that was signed, or sign this one"
-	case verify.ReasonKeyMismatch, verify.ReasonIdentityMismatch:
+	case verify.ReasonKeyMismatch, verify.ReasonIdentityMismatch, verify.ReasonIssuerMismatch:
 		return fmt.Sprintf("have it signed by %s, or add the signer to the rule if it is to be trusted", from.oneOf())
 	}
 	return fallback

@@ -1,24 +1,28 @@
 package policy
 
-// The types of this file are the policy language: each struct is a mapping, each
+// The types of this file and of document_signer.go are the policy language: each struct is a mapping, each
 // field an entry. The reader, the writer of the canonical form, docs/policy.md
 // and the test that no field is without effect all walk them.
 //
 // Tags: `policy:"name"` names the entry; ",required" demands it, ",key" fills it
 // from the mapping's own key. `default` is what a missing entry means, `example`
 // one value, `later` the entries of later versions, which are refused.
+// `multiline:"file"` allows the text of a whole file.
 
 // document is the whole file.
 type document struct {
-	node `later:"trustRoots,exceptions,revoked"`
+	node `later:"exceptions,revoked"`
 	// APIVersion is the version of the language.
 	APIVersion text `policy:"apiVersion,required" example:"hallmark.dev/v1alpha1"`
 	// Kind is always `TrustPolicy`.
 	Kind text `policy:"kind,required" example:"TrustPolicy"`
 	// Metadata names the policy.
 	Metadata *metadata `policy:"metadata,required"`
+	// TrustRoots are the authorities and logs that keyless signers are proved
+	// with. An identity counts only if the root of its own signer proved it.
+	TrustRoots []rootEntry `policy:"trustRoots" map:"name"`
 	// Signers are the parties that rules refer to by name. One entry is one
-	// party, however many keys it has.
+	// party, however many keys or certificates it has.
 	Signers []signerEntry `policy:"signers,required" map:"name"`
 	// Rules say what images need. Exactly one rule governs an image: the one whose
 	// pattern is the most specific.
@@ -33,25 +37,6 @@ type metadata struct {
 	node
 	// Name stands in reports. It decides nothing.
 	Name text `policy:"name,required" example:"acme-production"`
-}
-
-// signerEntry is one party.
-type signerEntry struct {
-	node `later:"keyless"`
-	// Name is what rules call the signer: letters, digits, `.`, `_` and `-`.
-	Name text `policy:",key"`
-	// Keys are the public keys of this signer: any of them signs for it. Two keys
-	// of one signer are one signer, never two.
-	Keys []keyEntry `policy:"keys,required"`
-}
-
-// keyEntry is one public key: a file or the key itself, not both.
-type keyEntry struct {
-	node `later:"notBefore,notAfter,compromisedSince"`
-	// File is the path of a PEM public key, relative to the policy's folder.
-	File text `policy:"file" example:"keys/ops-2026.pub"`
-	// PEM is the PEM public key itself.
-	PEM text `policy:"pem" multiline:"yes" example:"-----BEGIN PUBLIC KEY-----…"`
 }
 
 // ruleEntry says what some images need.

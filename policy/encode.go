@@ -53,6 +53,11 @@ func valueNode(v reflect.Value, byName bool) *yaml.Node {
 		}
 		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!int", Value: strconv.Itoa(value.value)}
 	}
+	if v.CanAddr() {
+		if value, isLeaf := v.Addr().Interface().(leaf); isLeaf {
+			return value.write()
+		}
+	}
 	switch {
 	case v.Kind() == reflect.Struct:
 		return mappingNode(v)

@@ -3,9 +3,12 @@ package policy
 import (
 	"crypto/ed25519"
 	"crypto/sha256"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -14,6 +17,7 @@ import (
 	"github.com/hallmark-project/hallmark/attest/predicate"
 	"github.com/hallmark-project/hallmark/verify"
 	"github.com/hallmark-project/hallmark/verify/trust"
+	"github.com/hallmark-project/hallmark/verify/verifytest"
 )
 
 // key makes the one test key of a name.
@@ -27,15 +31,48 @@ func key(t testing.TB, name string) trust.Key {
 	return k
 }
 
-// keyFiles serves "NAME.pub" for every name that has no "missing" in it.
+// instances are two Sigstores that know nothing of each other.
+var instances = sync.OnceValue(func() [2]*verifytest.Instance {
+	var t failing
+	return [2]*verifytest.Instance{verifytest.NewInstance(t), verifytest.NewInstance(t)}
+})
+
+// failing stands for a test where there is none: what fails panics.
+type failing struct{ testing.TB }
+
+func (failing) Helper()           {}
+func (failing) Fatal(args ...any) { panic(fmt.Sprint(args...)) }
+
+// keyFiles serves "NAME.pub" for every name that has no "missing" in it, and the
+// trust roots of the instances.
 func keyFiles(t testing.TB) func(string) ([]byte, error) {
 	return func(path string) ([]byte, error) {
+		switch in := instances(); path {
+		case PublicGood, "root.json":
+			return in[0].TrustedRoot(t), nil
+		case "other.json":
+			return in[1].TrustedRoot(t), nil
+		case "corp.pem":
+			return certificatePEM(in[0].CA.Root), nil
+		case "issuing.pem":
+			return certificatePEM(in[0].CA.Intermediate), nil
+		case "corp2.pem":
+			return certificatePEM(in[1].CA.Root), nil
+		case "tsa.pem":
+			return certificatePEM(in[0].TSA.Root), nil
+		case "tsa2.pem":
+			return certificatePEM(in[1].TSA.Root), nil
+		}
 		name, isKey := strings.CutSuffix(path, ".pub")
 		if !isKey || strings.Contains(name, "missing") {
 			return nil, errors.New("no such file")
 		}
 		return key(t, name).PEM(), nil
 	}
+}
+
+func certificatePEM(c *x509.Certificate) []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw})
 }
 
 const image = "registry.acme.example/prod/app"

@@ -52,10 +52,10 @@ func TestFullPolicy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if plan.Rule != "production" || !plan.Signatures || plan.Platforms != PlatformsAll || len(plan.Root.Keys()) != 3 || len(plan.PredicateTypes) != 6 {
+	if plan.Rule != "production" || !plan.Signatures || plan.Platforms != PlatformsAll || len(plan.Roots[0].Root.Keys()) != 3 || len(plan.PredicateTypes) != 6 {
 		t.Errorf("the plan is %+v", plan)
 	}
-	if plan, err = p.Plan("nginx"); err != nil || plan.Rule != "base images" || len(plan.Root.Keys()) != 2 || len(plan.PredicateTypes) != 0 {
+	if plan, err = p.Plan("nginx"); err != nil || plan.Rule != "base images" || len(plan.Roots[0].Root.Keys()) != 2 || len(plan.PredicateTypes) != 0 {
 		t.Errorf("the plan is %+v, %v", plan, err)
 	}
 }
@@ -255,8 +255,6 @@ func TestLaterEntries(t *testing.T) {
 	for _, row := range [][2]string{
 		{"unmatched: deny", "exceptions: []"},
 		{"unmatched: deny", "revoked: {digests: []}"},
-		{"unmatched: deny", "trustRoots: {public: {sigstore: public-good}}"},
-		{"release: {keys: [{file: a.pub}]}", "release: {keyless: {issuer: x}}"},
 		{"{file: b.pub}", "{file: b.pub, notAfter: 2026-02-01}"},
 		{"{file: b.pub}", "{file: b.pub, compromisedSince: 2026-02-01}"},
 		{"        ref: refs/tags/v*", "        parameters: {x: y}"},

@@ -15,6 +15,7 @@ package policy
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/hallmark-project/hallmark/attest/digest"
 	"github.com/hallmark-project/hallmark/verify/trust"
@@ -31,14 +32,20 @@ const (
 type Policy struct {
 	name   string
 	rules  []*rule
+	roots  []Anchor
 	warn   bool // unmatched images are allowed, with a warning
 	yaml   []byte
 	digest digest.Digest
 }
 
+// PublicGood is what [Parse] asks its read function for where a policy says
+// `sigstore: public-good`: the trusted_root.json of Sigstore's public instance.
+const PublicGood = "sigstore:public-good"
+
 // Parse reads one policy of at most [MaxBytes]. name stands in errors; read
-// returns a key file by the path that the policy gives, which is relative to the
-// policy's folder; it must bound what it reads. A nil read refuses key files.
+// returns a file by the path that the policy gives, which is relative to the
+// policy's folder, or the root that [PublicGood] names; it must bound what it
+// reads. A nil read refuses files.
 //
 // Nothing is ignored: an unknown entry, an entry of a later version, a key that
 // stands twice, an anchor, an empty list, a signer that does not exist, a
@@ -96,6 +103,10 @@ func ForKey(keys ...trust.Key) (*Policy, error) {
 	}
 	return p, nil
 }
+
+// TrustRoots returns the entries of trustRoots, by name, each read once. A report
+// names them, and says how old they are if its caller knows.
+func (p *Policy) TrustRoots() []Anchor { return slices.Clone(p.roots) }
 
 // Name returns metadata.name.
 func (p *Policy) Name() string { return p.name }

@@ -47,15 +47,19 @@ func TestReference(t *testing.T) {
 }
 
 // comments returns the comment of every type ("document") and field
-// ("document.APIVersion") in document.go.
+// ("document.APIVersion") in the files of the language.
 func comments(t *testing.T) map[string]string {
 	t.Helper()
-	file, err := parser.ParseFile(token.NewFileSet(), "document.go", nil, parser.ParseComments)
-	if err != nil {
-		t.Fatal(err)
-	}
 	all := make(map[string]string)
-	for _, declaration := range file.Decls {
+	var declarations []ast.Decl
+	for _, name := range []string{"document.go", "document_signer.go"} {
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ParseComments)
+		if err != nil {
+			t.Fatal(err)
+		}
+		declarations = append(declarations, file.Decls...)
+	}
+	for _, declaration := range declarations {
 		general, isGeneral := declaration.(*ast.GenDecl)
 		if !isGeneral || general.Tok != token.TYPE {
 			continue
@@ -122,7 +126,7 @@ func writeTables(t *testing.T, out *strings.Builder, doc map[string]string, of r
 		if field.Tag.Get("map") != "" {
 			deeper = join(path, e.name) + ".NAME"
 		}
-		if element != reflect.TypeFor[text]() && element != reflect.TypeFor[number]() {
+		if !isLeaf(element) {
 			next = append(next, below{element, deeper})
 		}
 	}
@@ -150,8 +154,17 @@ func sentence(name, comment string) string {
 	return strings.ToUpper(rest[:1]) + rest[1:]
 }
 
+// isLeaf reports whether a field is no mapping of the language.
+func isLeaf(t reflect.Type) bool {
+	_, own := reflect.New(t).Interface().(leaf)
+	return own || t == reflect.TypeFor[text]() || t == reflect.TypeFor[number]()
+}
+
 func typeName(field reflect.StructField, e entry) string {
 	element, list := field.Type, ""
+	if own, isOwn := reflect.New(element).Interface().(leaf); isOwn {
+		return own.describe()
+	}
 	switch {
 	case field.Tag.Get("map") != "":
 		return "mapping of names"

@@ -44,7 +44,7 @@ func (d *signatureDemand) judge(part Part) Demand {
 			a.Accepted, a.Detail = true, "signed by "+strings.Join(names, ", ")
 			proven = append(proven, f.Signer)
 		} else {
-			a.Reason, a.Detail = verify.ReasonIdentityMismatch, "its signer is not "+d.from.oneOf()
+			a.Reason, a.Detail = d.from.refusal(f.Signer)
 		}
 		result.Tried = append(result.Tried, a)
 	}

@@ -9,20 +9,20 @@ import (
 	"github.com/hallmark-project/hallmark/verify/trust"
 )
 
-// signer is one party of a policy. A keyless identity will be a second way to
-// be one.
+// signer is one party of a policy: it has keys, an identity, or both.
 type signer struct {
-	name string
-	keys []trust.Key
+	name    string
+	keys    []trust.Key
+	keyless *profile
 }
 
-// is reports whether a proven signer is this party. Certificates never are: no
-// entry of this version names one.
+// is reports whether a proven signer is this party. A key never stands for a
+// certificate, nor a certificate for its key.
 func (s *signer) is(proven verify.Signer) bool {
-	if proven.Certificate != nil || proven.KeyID == "" {
-		return false
+	if proven.Certificate != nil {
+		return s.keyless != nil && s.keyless.mismatch(proven.Certificate) == nil
 	}
-	return slices.ContainsFunc(s.keys, func(k trust.Key) bool { return k.ID() == proven.KeyID })
+	return proven.KeyID != "" && slices.ContainsFunc(s.keys, func(k trust.Key) bool { return k.ID() == proven.KeyID })
 }
 
 // signers are the parties that one demand accepts, ordered by name.
@@ -39,21 +39,49 @@ func (all signers) has(proven verify.Signer) []string {
 	return names
 }
 
+// refusal says why a proven signer is none of the parties: for a certificate, how
+// it differs from the nearest of the identities.
+func (all signers) refusal(proven verify.Signer) (verify.Reason, string) {
+	var best *mismatch
+	var name string
+	for _, s := range all {
+		if proven.Certificate == nil || s.keyless == nil {
+			continue
+		}
+		if m := s.keyless.mismatch(proven.Certificate); m != nil && (best == nil || m.passed > best.passed) {
+			best, name = m, s.name
+		}
+	}
+	if best == nil {
+		return verify.ReasonIdentityMismatch, "its signer is not " + all.oneOf()
+	}
+	return best.reason, fmt.Sprintf("its signer is not %s: %s", name, best)
+}
+
 // count returns how many different parties have signed, where each party needs
 // a proven signer of its own: two keys of one party are one, and so is one key
 // that stands under two names. It is the size of the largest matching.
 func (all signers) count(proven []verify.Signer) int {
-	var distinct []verify.Signer
+	var distinct [][]verify.Signer // each a signer, as often as it was proved
 	for _, p := range proven {
-		if !slices.ContainsFunc(distinct, p.Same) {
-			distinct = append(distinct, p)
+		at := slices.IndexFunc(distinct, func(same []verify.Signer) bool { return p.Same(same[0]) })
+		if at < 0 {
+			distinct = append(distinct, nil)
+			at = len(distinct) - 1
 		}
+		distinct[at] = append(distinct[at], p)
 	}
-	holder := make([]int, len(distinct)) // the party that each proven signer stands for, from 1
+	return matching(len(all), len(distinct), func(party, i int) bool { return slices.ContainsFunc(distinct[i], all[party].is) })
+}
+
+// matching is the size of the largest set of pairs of parties and holders in which
+// nobody stands twice.
+func matching(parties, holders int, fits func(party, holder int) bool) int {
+	holder := make([]int, holders) // the party that each stands for, from 1
 	var assign func(party int, tried []bool) bool
 	assign = func(party int, tried []bool) bool {
-		for i, p := range distinct {
-			if tried[i] || !all[party].is(p) {
+		for i := range holder {
+			if tried[i] || !fits(party, i) {
 				continue
 			}
 			tried[i] = true
@@ -64,24 +92,37 @@ func (all signers) count(proven []verify.Signer) int {
 		}
 		return false
 	}
-	parties := 0
-	for party := range all {
-		if assign(party, make([]bool, len(distinct))) {
-			parties++
+	pairs := 0
+	for party := range parties {
+		if assign(party, make([]bool, holders)) {
+			pairs++
 		}
 	}
-	return parties
+	return pairs
 }
 
-// possible returns the most parties that could ever sign.
+// possible returns the most parties that could ever sign: each key for one, and
+// each different identity for one.
 func (all signers) possible() int {
-	var proven []verify.Signer
+	var names []string
 	for _, s := range all {
-		for _, key := range s.keys {
-			proven = append(proven, verify.Signer{KeyID: key.ID()})
-		}
+		names = append(names, s.holders()...)
 	}
-	return all.count(proven)
+	slices.Sort(names)
+	names = slices.Compact(names)
+	return matching(len(all), len(names), func(party, i int) bool { return slices.Contains(all[party].holders(), names[i]) })
+}
+
+// holders name what the party can sign with.
+func (s *signer) holders() []string {
+	var names []string
+	for _, key := range s.keys {
+		names = append(names, key.ID())
+	}
+	if s.keyless != nil {
+		names = append(names, s.keyless.canonical)
+	}
+	return names
 }
 
 // String lists the names for people: "ops, release".

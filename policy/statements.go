@@ -53,7 +53,7 @@ func (d *statementDemand) judge(part Part) Demand {
 		}
 		relevant++
 		if d.from.has(f.Signer) == nil {
-			a.Reason, a.Detail = verify.ReasonIdentityMismatch, "its signer is not "+d.from.oneOf()
+			a.Reason, a.Detail = d.from.refusal(f.Signer)
 		} else if a.Reason, a.Detail = d.holds(f.Statement); a.Reason == "" {
 			a.Accepted = true
 			accepted++

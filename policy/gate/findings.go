@@ -9,26 +9,11 @@ import (
 	"github.com/hallmark-project/hallmark/verify/evidence"
 )
 
-// verifier returns the verifier of a plan. Each rule's is made once.
-func (g *Gate) verifier(plan policy.Plan) (*verify.Verifier, error) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if v := g.verifiers[plan.Rule]; v != nil {
-		return v, nil
-	}
-	v, err := verify.New(plan.Root, plan.Requirement, g.options.Now)
-	if err != nil {
-		return nil, err
-	}
-	g.verifiers[plan.Rule] = v
-	return v, nil
-}
-
 // place is one digest with what has been found about it so far.
 type place struct {
 	part     policy.Part
 	search   *evidence.Search
-	verifier *verify.Verifier
+	checkers checkers
 }
 
 func (j *judging) place(subject verify.Subject, platform string) *place {
@@ -37,7 +22,7 @@ func (j *judging) place(subject verify.Subject, platform string) *place {
 	if j.target.Layout != "" {
 		search = search.InLayout(j.target.Layout)
 	}
-	return &place{part: policy.Part{Subject: subject, Platform: platform}, search: search, verifier: j.verifier}
+	return &place{part: policy.Part{Subject: subject, Platform: platform}, search: search, checkers: j.checkers}
 }
 
 func (p *place) lookAtReferrers(ctx context.Context) { p.add(p.search.Referrers(ctx)) }
@@ -49,7 +34,7 @@ func (p *place) add(found evidence.Found) {
 	f.Rejected = append(f.Rejected, found.Rejected...)
 	f.Missing = append(f.Missing, missing(found.Missing)...)
 	for _, e := range found.Evidence {
-		fact, rejection := check(p.verifier, p.part.Subject, e)
+		fact, rejection := check(p.checkers, p.part.Subject, e)
 		if rejection != nil {
 			f.Rejected = append(f.Rejected, rejection)
 			continue
@@ -60,13 +45,10 @@ func (p *place) add(found evidence.Found) {
 
 // check proves one piece. The payload alone says what it is: a piece whose
 // unsigned annotation claims another predicate type is refused.
-func check(v *verify.Verifier, s verify.Subject, e verify.Evidence) (verify.Fact, *verify.Rejection) {
-	fact, err := v.Check(s, e)
-	if err != nil {
-		if rejection, isRejection := err.(*verify.Rejection); isRejection { //nolint:errorlint // Check promises exactly this type
-			return verify.Fact{}, rejection
-		}
-		return verify.Fact{}, &verify.Rejection{Origin: e.Origin, Step: verify.StepParse, Reason: verify.ReasonInternal, Err: err}
+func check(all checkers, s verify.Subject, e verify.Evidence) (verify.Fact, *verify.Rejection) {
+	fact, rejection := all.check(s, e)
+	if rejection != nil {
+		return verify.Fact{}, rejection
 	}
 	claimed := e.Origin.ClaimedType
 	if fact.Statement == nil || claimed == "" || claimed == fact.Statement.PredicateType {

@@ -66,8 +66,8 @@ type Gate struct {
 	source  Source
 	options Options
 
-	mu        sync.Mutex
-	verifiers map[string]*verify.Verifier // by rule
+	mu       sync.Mutex
+	checkers map[checkerKey]checker
 }
 
 // New returns a gate that finds references in source, which is a registry client
@@ -79,7 +79,7 @@ func New(p *policy.Policy, source Source, o Options) *Gate {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Gate{policy: p, source: source, options: o, verifiers: make(map[string]*verify.Verifier)}
+	return &Gate{policy: p, source: source, options: o, checkers: make(map[checkerKey]checker)}
 }
 
 // Judge judges one image of a registry. The answer is never nil.

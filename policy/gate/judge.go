@@ -91,7 +91,7 @@ type judging struct {
 	subject  oci.Descriptor // what is judged
 	index    *oci.Manifest  // the index that it was chosen from, or nil
 	manifest *oci.Manifest  // the subject's own, once it was fetched
-	verifier *verify.Verifier
+	checkers checkers
 	budget   *evidence.Budget // of all digests that are looked at
 }
 
@@ -111,11 +111,11 @@ func (j *judging) verifySubject(d digest.Digest) verify.Subject {
 func (j *judging) decide(ctx context.Context) outcome {
 	image := policy.Image{Name: j.target.Name, Target: policy.Part{Subject: j.verifySubject(j.subject.Digest)}}
 	at := j.options.Now()
-	if j.plan.Root == nil { // the rule wants nothing: unmatched, and the policy only warns
+	if len(j.plan.Roots) == 0 { // the rule wants nothing: unmatched, and the policy only warns
 		return outcome{decision: j.policy.Decide(image, at)}
 	}
 	var err error
-	if j.verifier, err = j.call.verifier(j.plan); err != nil {
+	if j.checkers, err = j.call.checkersOf(j.plan); err != nil {
 		return outcome{decision: policy.Decision{Verdict: policy.Undetermined, Reason: verify.ReasonTrustRootInvalid, Rule: j.plan.Rule, Warnings: []string{err.Error()}}}
 	}
 	target := j.place(image.Target.Subject, j.options.Platform)

@@ -1,0 +1,173 @@
+package policy
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/pem"
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/hallmark-project/hallmark/verify/trust"
+)
+
+// anchor is one compiled entry of trustRoots.
+type anchor struct {
+	Anchor
+	entry *rootEntry
+}
+
+// private reports whether the root is an authority without a log.
+func (a *anchor) private() bool { return a.entry.X509 != nil }
+
+// allRoots compiles the trust roots and puts their files inline.
+func (c *compiler) allRoots(d *document) {
+	c.roots = make(map[string]*anchor)
+	for i := range d.TrustRoots {
+		entry := &d.TrustRoots[i]
+		if !signerName.MatchString(entry.Name.value) {
+			c.addf(entry.Name.at, entry.Name.path, "use letters, digits, '.', '_' and '-', at most 64", "%q is no name of a trust root", entry.Name.value)
+		}
+		option, ok := c.rootOption(entry)
+		if !ok {
+			continue
+		}
+		need := c.requirement(entry)
+		root, err := trust.NewRoot(option)
+		if err != nil {
+			c.add(entry.at, entry.path, "", err)
+			continue
+		}
+		if !root.Keyless() {
+			c.addf(entry.at, entry.path, "", "it holds no certificate authority")
+			continue
+		}
+		for _, other := range c.roots {
+			if other.Root.Digest() == root.Digest() && other.Need != need {
+				c.addf(entry.at, entry.path, "one root has one set of thresholds; where rules need different ones, write two policy files",
+					"the same root as %q with other thresholds", other.Name)
+			}
+		}
+		c.roots[entry.Name.value] = &anchor{Anchor{Name: entry.Name.value, Root: root, Need: need}, entry}
+	}
+}
+
+// rootOption reads what an entry trusts.
+func (c *compiler) rootOption(entry *rootEntry) (trust.Option, bool) {
+	if entry.Sigstore.written() == (entry.X509 != nil) {
+		c.addf(entry.at, entry.path, "write one of them", "a trust root is a `sigstore` or an `x509`")
+		return nil, false
+	}
+	if entry.Sigstore.written() {
+		text, ok := c.embed(&entry.Sigstore, "{")
+		return trust.WithTrustedRoot(text), ok
+	}
+	x := entry.X509
+	roots, first := c.embed(&x.Roots, "-----BEGIN ")
+	intermediates, second := c.embed(&x.Intermediates, "-----BEGIN ")
+	crl, third := c.embed(&x.CRL, "-----BEGIN ")
+	stamps, fourth := c.embed(&x.TimestampRoots, "-----BEGIN ")
+	authority := trust.Authority{Name: entry.Name.value, Roots: roots, Intermediates: intermediates, TimestampRoots: stamps}
+	if crl != nil {
+		authority.CRLs = [][]byte{crl}
+	}
+	return trust.WithAuthority(authority), first && second && third && fourth
+}
+
+// embed puts the text of a named file in the place of its name. What begins as the
+// text itself does is the text.
+func (c *compiler) embed(t *text, begin string) ([]byte, bool) {
+	if !t.written() {
+		return nil, true
+	}
+	if strings.HasPrefix(t.value, begin) {
+		return []byte(t.value), true
+	}
+	name := t.value
+	if name == "public-good" {
+		name = PublicGood
+	} else if err := checkText(name, maxText, false); err != nil {
+		c.addf(t.at, t.path, "write the path of a file, or text that begins with "+begin, "it is no path: %w", err)
+		return nil, false
+	}
+	if c.read == nil {
+		c.addf(t.at, t.path, "write the file's text itself", "files cannot be read here")
+		return nil, false
+	}
+	raw, err := c.read(name)
+	if err != nil {
+		c.addf(t.at, t.path, "paths are relative to the policy's folder", "reading the file: %w", err)
+		return nil, false
+	}
+	if len(raw) > 0 && raw[0] == 0x30 && strings.HasSuffix(t.path, ".crl") { // DER: a SEQUENCE
+		raw = pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: raw})
+	}
+	raw = bytes.TrimSpace(bytes.ReplaceAll(raw, []byte("\r\n"), []byte("\n")))
+	err = checkText(string(raw), maxFileText, true)
+	if err == nil && !bytes.HasPrefix(raw, []byte(begin)) {
+		err = errors.New("it does not begin with " + begin)
+	}
+	if err != nil {
+		c.addf(t.at, t.path, "", "the file's text: %w", err)
+		return nil, false
+	}
+	t.value = string(raw)
+	return raw, true
+}
+
+// requirement reads the thresholds and writes their defaults out.
+func (c *compiler) requirement(entry *rootEntry) trust.Requirement {
+	witnesses := 1
+	if entry.X509 != nil {
+		witnesses = 0
+		for _, threshold := range []*count{&entry.Log, &entry.SCT} {
+			if threshold.value > 0 {
+				c.addf(threshold.at, threshold.path, "remove it; an authority with logs is a `sigstore` root", "an `x509` root has no logs, so this can never be met")
+			}
+		}
+	}
+	entry.Log.set(witnesses)
+	entry.SCT.set(witnesses)
+	entry.Timestamps.set(1)
+	if entry.Timestamps.value < 1 {
+		c.addf(entry.Timestamps.at, entry.Timestamps.path, "demand at least 1", "a certificate proves nothing without a trusted time")
+	}
+	return trust.Requirement{LogEntries: entry.Log.value, Timestamps: entry.Timestamps.value, SCTs: entry.SCT.value}
+}
+
+// anchors lists the trust roots by name.
+func (c *compiler) anchors() []Anchor {
+	var all []Anchor
+	for _, a := range c.roots {
+		all = append(all, a.Anchor)
+	}
+	slices.SortFunc(all, func(a, b Anchor) int { return cmp.Compare(a.Name, b.Name) })
+	return all
+}
+
+// planRoots gathers what the evidence of some signers is checked with: their keys
+// in one root, and each trust root once, whatever its names.
+func (c *compiler) planRoots(all signers) []Anchor {
+	var keys []trust.Key
+	var keyless []Anchor
+	for _, s := range all {
+		keys = append(keys, s.keys...)
+		if s.keyless != nil {
+			keyless = append(keyless, s.keyless.anchor)
+		}
+	}
+	slices.SortFunc(keyless, func(a, b Anchor) int {
+		return cmp.Or(cmp.Compare(a.Root.Digest().String(), b.Root.Digest().String()), cmp.Compare(a.Name, b.Name))
+	})
+	keyless = slices.CompactFunc(keyless, func(a, b Anchor) bool { return a.Root.Digest() == b.Root.Digest() })
+	slices.SortFunc(keyless, func(a, b Anchor) int { return cmp.Compare(a.Name, b.Name) })
+	if len(keys) == 0 {
+		return keyless
+	}
+	root, err := trust.NewRoot(trust.WithKeys(keys...))
+	if err != nil {
+		c.add(position{}, "", "", err)
+		return nil
+	}
+	return append([]Anchor{{Root: root}}, keyless...)
+}
