@@ -26,6 +26,7 @@ require (
 )
 
 require (
+	filippo.io/mldsa v0.0.0-20260215214346-43d0283efc3e // indirect
 	github.com/Azure/go-ansiterm v0.0.0-20261006220739-8c912ac31dd4 // indirect
 	github.com/coreos/go-oidc/v3 v3.20.0 // indirect
 	github.com/hashicorp/go-retryablehttp v0.7.8 // indirect
@@ -33,6 +34,7 @@ require (
 	github.com/pkg/browser v0.0.0-20240102092130-5ac0b6a4141c // indirect
 	github.com/sassoftware/relic v7.2.1+incompatible // indirect
 	github.com/theupdateframework/go-tuf v0.7.0 // indirect
+	github.com/transparency-dev/tessera v1.0.2 // indirect
 	golang.org/x/mod v0.42.0 // indirect
 )
 

@@ -220,27 +220,37 @@ func TestBlobStatement(t *testing.T) {
 	}
 }
 
-// TestVerifyBlobUsage: CI-23 and the other contradictions of the command line.
+// TestVerifyBlobUsage: the contradictions of the command line.
 func TestVerifyBlobUsage(t *testing.T) {
 	t.Parallel()
 	for name, args := range map[string][]string{
-		"CI-23 key with identity":     {"--bundle", "b", "--key", "k", "--certificate-identity", "i", "--certificate-oidc-issuer", "o", "f"},
-		"CI-23 key with issuer":       {"--bundle", "b", "--key", "k", "--certificate-oidc-issuer", "o", "f"},
-		"CI-23 key with trusted root": {"--bundle", "b", "--key", "k", "--trusted-root", "t", "f"},
-		"identity without issuer":     {"--bundle", "b", "--certificate-identity", "i", "--trusted-root", "t", "f"},
-		"issuer without identity":     {"--bundle", "b", "--certificate-oidc-issuer", "o", "--trusted-root", "t", "f"},
-		"no trusted root":             {"--bundle", "b", "--certificate-identity", "i", "--certificate-oidc-issuer", "o", "f"},
-		"nobody":                      {"--bundle", "b", "f"},
-		"no bundle":                   {"--key", "k", "f"},
-		"no artifact":                 {"--bundle", "b", "--key", "k"},
-		"two artifacts":               {"--bundle", "b", "--key", "k", "f", "g"},
-		"unknown output":              {"--bundle", "b", "--key", "k", "--output", "yaml", "f"},
-		"unknown flag":                {"--bundel", "b", "f"},
+		"identity without issuer": {"--bundle", "b", "--certificate-identity", "i", "--trusted-root", "t", "f"},
+		"issuer without identity": {"--bundle", "b", "--certificate-oidc-issuer", "o", "--trusted-root", "t", "f"},
+		"no trusted root":         {"--bundle", "b", "--certificate-identity", "i", "--certificate-oidc-issuer", "o", "f"},
+		"nobody":                  {"--bundle", "b", "f"},
+		"no bundle":               {"--key", "k", "f"},
+		"no artifact":             {"--bundle", "b", "--key", "k"},
+		"two artifacts":           {"--bundle", "b", "--key", "k", "f", "g"},
+		"unknown output":          {"--bundle", "b", "--key", "k", "--output", "yaml", "f"},
+		"unknown flag":            {"--bundel", "b", "f"},
 	} {
 		if got := runVerb(t.Context(), nil, append([]string{"verify-blob"}, args...)...); got.code != exitUsage {
 			t.Errorf("%s: %+v", name, got)
 		}
 	}
+}
+
+// TestVerifyBlobKeyHasNoIdentity: CI-23. An identity that is wanted beside a key is
+// never passed over: a signature by the right key has none, and is refused.
+func TestVerifyBlobKeyHasNoIdentity(t *testing.T) {
+	t.Parallel()
+	content, bundle, public := signBlob(t, keys.ECDSAP256)
+	verb := []string{"verify-blob", "--bundle", bundle, "--key", public}
+	if got := runVerb(t.Context(), nil, append(verb, content)...); got.code != exitAllow {
+		t.Fatalf("without an identity: %+v", got)
+	}
+	wantFailure(t, runVerb(t.Context(), nil, append(verb, "--certificate-identity", "i", "--certificate-oidc-issuer", "o", content)...), exitDeny, "IDENTITY_MISMATCH")
+	wantFailure(t, runVerb(t.Context(), nil, append(verb, "--certificate-oidc-issuer", "o", content)...), exitDeny, "IDENTITY_MISMATCH")
 }
 
 // TestVerifyBlobIdentity checks a real keyless bundle of sigstore-js's release

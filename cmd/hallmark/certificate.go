@@ -33,9 +33,14 @@ func (f *certificateFlags) add(flags *pflag.FlagSet) {
 	flags.BoolVar(&f.ignoreLog, "insecure-ignore-tlog", false, "do not ask that the signature is in a transparency log; timestamps must tell the time")
 }
 
+// identified reports whether a certificate's identity is wanted.
+func (f *certificateFlags) identified() bool {
+	return f.identity != "" || f.identityRegexp != "" || f.issuer != "" || f.issuerRegexp != ""
+}
+
 // named reports whether any of the flags was used to name an identity.
 func (f *certificateFlags) named() bool {
-	return f.identity != "" || f.identityRegexp != "" || f.issuer != "" || f.issuerRegexp != "" || f.trustedRoot != ""
+	return f.identified() || f.trustedRoot != ""
 }
 
 func (f *certificateFlags) check() error {
@@ -46,17 +51,23 @@ func (f *certificateFlags) check() error {
 		return usageError("--certificate-oidc-issuer and --certificate-oidc-issuer-regexp contradict each other")
 	case f.identity == "" && f.identityRegexp == "" || f.issuer == "" && f.issuerRegexp == "":
 		return hint(usageError("an identity is a name and its issuer"), "give both --certificate-identity and --certificate-oidc-issuer")
+	}
+	for name, pattern := range map[string]string{"--certificate-identity-regexp": f.identityRegexp, "--certificate-oidc-issuer-regexp": f.issuerRegexp} {
+		if _, err := anchored(pattern); err != nil {
+			return usageError("%s: %s", name, err)
+		}
+	}
+	return f.thresholds()
+}
+
+func (f *certificateFlags) thresholds() error {
+	switch {
 	case f.logs < 1 || f.timestamps < 1 || f.scts < 1:
 		return hint(usageError("a threshold is at least 1"), "--insecure-ignore-tlog and --insecure-ignore-sct ask for none")
 	case f.ignoreLog && f.logs > 1:
 		return usageError("--log-threshold and --insecure-ignore-tlog contradict each other")
 	case f.ignoreSCT && f.scts > 1:
 		return usageError("--sct-threshold and --insecure-ignore-sct contradict each other")
-	}
-	for name, pattern := range map[string]string{"--certificate-identity-regexp": f.identityRegexp, "--certificate-oidc-issuer-regexp": f.issuerRegexp} {
-		if _, err := anchored(pattern); err != nil {
-			return usageError("%s: %s", name, err)
-		}
 	}
 	return nil
 }
@@ -95,7 +106,7 @@ func anchored(pattern string) (*regexp.Regexp, error) {
 func (f *certificateFlags) checkIdentity(fact verify.Fact) error {
 	got := fact.Signer.Certificate
 	if got == nil {
-		return &verify.Rejection{Step: verify.StepCertificate, Reason: verify.ReasonIdentityMismatch, Err: errors.New("it is signed with a key, not with a certificate")}
+		return &verify.Rejection{Step: verify.StepCertificate, Reason: verify.ReasonIdentityMismatch, Err: errors.New("it is signed with a key, which has no identity; a certificate has one")}
 	}
 	if !same(f.issuer, f.issuerRegexp, got.Issuer) {
 		return &verify.Rejection{Step: verify.StepCertificate, Reason: verify.ReasonIssuerMismatch, Err: fmt.Errorf("the issuer is %q, not %q", got.Issuer, f.issuer+f.issuerRegexp)}

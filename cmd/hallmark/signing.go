@@ -5,12 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"strings"
 	"time"
 
+	"github.com/pkg/browser"
 	"github.com/spf13/pflag"
 
 	"github.com/hallmark-project/hallmark/sign"
+	"github.com/hallmark-project/hallmark/sign/identity"
 	"github.com/hallmark-project/hallmark/sign/keyless"
 	"github.com/hallmark-project/hallmark/sign/keys"
 	"github.com/hallmark-project/hallmark/verify"
@@ -98,7 +99,7 @@ func (s *signing) signer(ctx context.Context) (sign.DigestSigner, *verify.Verifi
 // format, which cosign 2 verifies with SHA-256 whatever the curve.
 func (a *app) newSigning(ctx context.Context, f *identityFlags, legacy bool) (*signing, error) {
 	if f.key == "" {
-		source, err := a.newKeylessSource(f)
+		source, err := a.newKeylessSource(ctx, f)
 		return &signing{source: source}, err
 	}
 	key, err := a.loadSigner(ctx, f.key, f.passwordFile)
@@ -112,7 +113,7 @@ func (a *app) newSigning(ctx context.Context, f *identityFlags, legacy bool) (*s
 	return &signing{key: key, keyVerifier: verifier}, err
 }
 
-func (a *app) newKeylessSource(f *identityFlags) (*keyless.Source, error) {
+func (a *app) newKeylessSource(ctx context.Context, f *identityFlags) (*keyless.Source, error) {
 	services, err := a.services(f)
 	if err != nil {
 		return nil, err
@@ -128,9 +129,22 @@ func (a *app) newKeylessSource(f *identityFlags) (*keyless.Source, error) {
 	if f.issuer != "" {
 		services.Issuer = f.issuer
 	}
+	tokens, err := identity.Find(ctx, identity.Options{
+		Explicit: f.token, Getenv: a.getenv, Stdin: a.stdin, Issuer: services.Issuer, ClientID: f.clientID, Flow: f.flow,
+		Interactive: terminal(a.stderr), Prompt: a.stderr, OpenBrowser: browser.OpenURL,
+	})
+	if err != nil {
+		return nil, signingError(err)
+	}
 	return keyless.New(keyless.Options{
 		Services: services, Root: root, UserAgent: "hallmark/" + version,
-		Token: func(context.Context) (string, error) { return a.identityToken(f) },
+		Token: func(ctx context.Context) (string, error) {
+			token, err := tokens.Token(ctx, identity.DefaultAudience)
+			if err != nil {
+				return "", err
+			}
+			return token.Raw(), nil
+		},
 		Warn: func(text string) { fmt.Fprintf(a.stderr, "hallmark: warning: %s\n", text) },
 	})
 }
@@ -190,6 +204,8 @@ func signingError(err error) error {
 	switch {
 	case err == nil:
 		return nil
+	case identity.Hint(err) != "":
+		return hint(err, "%s", identity.Hint(err))
 	case errors.Is(err, keyless.ErrTooLarge):
 		return hint(err, "use a Rekor v2, which is sent hashes only (--rekor-version 2), or attest a smaller document; nothing was pushed")
 	case errors.Is(err, verify.ErrLegacyFormat):
@@ -200,22 +216,6 @@ func signingError(err error) error {
 		return hint(err, "does the certificate authority know the token's issuer and audience? nothing was pushed")
 	}
 	return err
-}
-
-// identityToken reads the token that the flags or the environment give.
-func (a *app) identityToken(f *identityFlags) (string, error) {
-	text := f.token
-	if text == "" {
-		text = a.getenv("SIGSTORE_ID_TOKEN")
-	}
-	if text == "" {
-		return "", hint(errors.New("there is no identity token"), "give --identity-token, or set SIGSTORE_ID_TOKEN")
-	}
-	if strings.Count(text, ".") == 2 && !strings.ContainsAny(text, "/ ") {
-		return text, nil
-	}
-	raw, err := readBounded(text, 64<<10)
-	return strings.TrimSpace(string(raw)), err
 }
 
 var errNoTrustState = errors.New("there is no trust state")

@@ -30,6 +30,8 @@ type verifyBlobFlags struct {
 	output      string
 }
 
+const blobReportSchema = "hallmark.dev/blob-report/v1"
+
 // blobReport is what verify-blob prints.
 type blobReport struct {
 	Schema        string        `json:"schema"`
@@ -54,11 +56,13 @@ func newVerifyBlobCommand(a *app) *cobra.Command {
 		Short: "Verify the signature of a file",
 		Long: `Verifies a Sigstore bundle about a file, or about a digest (sha256:…, sha384:…, sha512:…).
 A bundle with a statement must name the artifact as its subject. The file is streamed and read
-once.
+once. Without --trusted-root the state of hallmark trust is used. Beside --key a trusted root adds
+witnesses: its logs must then have an entry.
 
 Exit codes: 0 verified, 1 checked and refused, 2 could not check, 64 wrong usage.`,
 		Example: `  hallmark verify-blob --bundle app.sigstore.json --key hallmark.pub app.tar.gz
   hallmark verify-blob --bundle app.sigstore.json --key hallmark.pub sha256:…
+  hallmark verify-blob --bundle app.sigstore.json --key hallmark.pub --trusted-root trusted_root.json app.tar.gz
   hallmark verify-blob --bundle app.sigstore.json --trusted-root trusted_root.json \
     --certificate-identity https://github.com/acme/app/.github/workflows/release.yml@refs/tags/v1 \
     --certificate-oidc-issuer https://token.actions.githubusercontent.com app.tar.gz`,
@@ -79,18 +83,19 @@ func (f *verifyBlobFlags) check() error {
 		return usageError("--output is text or json, not %q", f.output)
 	case f.bundle == "":
 		return hint(usageError("no bundle was named"), "name one with --bundle; hallmark sign-blob makes one")
-	case f.key != "" && f.named():
-		return hint(usageError("--key and a certificate's identity contradict each other"), "give --key alone, or --certificate-identity with --certificate-oidc-issuer")
 	case f.key != "":
-		return nil
+		return f.thresholds()
 	case !f.named():
 		return hint(usageError("nobody was named who must have signed"), "give --key, or --certificate-identity with --certificate-oidc-issuer")
 	}
 	return f.certificateFlags.check()
 }
 
-// verifier trusts what the flags name. What cannot be read is not a refusal.
+// blobVerifier trusts what the flags name: a key, with the witnesses of a trusted root
+// where one is given, or the authorities of a trusted root. What cannot be read is not
+// a refusal.
 func (a *app) blobVerifier(f *verifyBlobFlags) (*verify.Verifier, error) {
+	var options []trust.Option
 	if f.key != "" {
 		key, err := loadPublicKey(f.key)
 		if err != nil {
@@ -100,17 +105,16 @@ func (a *app) blobVerifier(f *verifyBlobFlags) (*verify.Verifier, error) {
 			}
 			return nil, undetermined(err)
 		}
-		root, err := trust.NewRoot(trust.WithKeys(key))
+		options = append(options, trust.WithKeys(key))
+	}
+	if f.key == "" || f.trustedRoot != "" {
+		raw, err := a.trustedRoot(f.trustedRoot)
 		if err != nil {
 			return nil, err
 		}
-		return verify.New(root, trust.Requirement{}, time.Now)
+		options = append(options, trust.WithTrustedRoot(raw))
 	}
-	raw, err := a.trustedRoot(f.trustedRoot)
-	if err != nil {
-		return nil, err
-	}
-	root, err := trust.NewRoot(trust.WithTrustedRoot(raw))
+	root, err := trust.NewRoot(options...)
 	if err != nil {
 		return nil, undetermined(hint(err, "is it a Sigstore trusted_root.json?"))
 	}
@@ -123,6 +127,9 @@ func (a *app) verifyBlob(f *verifyBlobFlags, artifact string) error {
 		return err
 	}
 	verifier, err := a.blobVerifier(f)
+	if errors.Is(err, trust.ErrRootInvalid) {
+		return a.reportUnchecked(f, blobReport{Artifact: artifact, Reason: verify.ReasonTrustRootInvalid, Detail: err.Error()}, err)
+	}
 	if err != nil {
 		return err
 	}
@@ -131,18 +138,18 @@ func (a *app) verifyBlob(f *verifyBlobFlags, artifact string) error {
 		return undetermined(hint(fmt.Errorf("reading the bundle: %w", err), "check the path after --bundle"))
 	}
 	evidence := verify.Evidence{Format: verify.FormatBundle, Raw: raw, Origin: verify.Origin{Place: "file", Location: f.bundle}}
-	subject, content, err := a.readArtifact(artifact, verifier, evidence)
+	subject, content, err := a.readArtifact(artifact, verifier, f.key != "", evidence)
 	if err != nil {
 		return err
 	}
-	report := blobReport{Schema: "hallmark.dev/blob-report/v1", Artifact: artifact, Digest: subject.String(), Insecure: f.insecure()}
+	report := blobReport{Schema: blobReportSchema, Artifact: artifact, Digest: subject.String(), Insecure: f.insecure()}
 	var fact verify.Fact
 	if content != nil {
 		fact, err = verifier.CheckContent(verify.Subject{Digest: subject}, content, evidence)
 	} else {
 		fact, err = verifier.Check(verify.Subject{Digest: subject}, evidence)
 	}
-	if err == nil && f.key == "" {
+	if err == nil && (f.key == "" || f.identified()) {
 		err = f.checkIdentity(fact)
 	}
 	return a.reportBlob(f, report, fact, err)
@@ -181,6 +188,18 @@ func (a *app) reportBlob(f *verifyBlobFlags, report blobReport, fact verify.Fact
 	return hint(fmt.Errorf("%s: DENY %w", report.Artifact, refused), "reasons are explained in docs/reasons.md; the bundle was %s", f.bundle)
 }
 
+// reportUnchecked prints what could not be checked, and why.
+func (a *app) reportUnchecked(f *verifyBlobFlags, report blobReport, cause error) error {
+	report.Schema, report.Verdict = blobReportSchema, "undetermined"
+	if f.output != "json" {
+		return undetermined(fmt.Errorf("%s: %s: %w", report.Artifact, report.Reason, cause))
+	}
+	if err := json.NewEncoder(a.stdout).Encode(report); err != nil {
+		return err
+	}
+	return exitError{exitUndetermined}
+}
+
 func joinSteps(steps []verify.Step) string {
 	texts := make([]string, len(steps))
 	for i, step := range steps {
@@ -192,14 +211,14 @@ func joinSteps(steps []verify.Step) string {
 // readArtifact hashes the artifact with the algorithm that the bundle is about, in
 // one pass, or takes a digest at its word. Content is returned only where the
 // signature is over the content itself.
-func (a *app) readArtifact(artifact string, verifier *verify.Verifier, evidence verify.Evidence) (digest.Digest, []byte, error) {
-	algorithm, claimed, whole := neededForm(verifier, evidence)
+func (a *app) readArtifact(artifact string, verifier *verify.Verifier, keys bool, evidence verify.Evidence) (digest.Digest, []byte, error) {
+	algorithm, claimed, whole := neededForm(verifier, keys, evidence)
 	if d, err := digest.Parse(artifact); err == nil {
 		if whole {
 			return digest.Digest{}, nil, undetermined(hint(fmt.Errorf("checking %s: the signature is over the content itself", d), "give the file in place of its digest"))
 		}
 		return d, nil, nil
-	} else if before, _, found := strings.Cut(artifact, ":"); found && (before == "sha256" || before == "sha384" || before == "sha512") {
+	} else if before, _, found := strings.Cut(artifact, ":"); found && (before == "sha256" || before == "sha384" || before == "sha512") && !exists(artifact) {
 		return digest.Digest{}, nil, hint(usageError("%s", err), "a digest is the algorithm and its full lower-case hexadecimal value")
 	}
 	file, err := a.openContent(artifact)
@@ -229,12 +248,19 @@ func (a *app) readArtifact(artifact string, verifier *verify.Verifier, evidence 
 	return d, content, nil
 }
 
+// exists reports whether there is such a file: a name that begins like a digest may
+// still be one.
+func exists(name string) bool {
+	_, err := os.Stat(name)
+	return err == nil
+}
+
 // neededForm reads out of the untrusted bundle which digest of the artifact it is
 // about, and whether the content itself is needed: for a message signature whose
 // own digest the trusted keys cannot have signed, as it is pure Ed25519, and for one
 // without a digest. A lie here leads to a refusal, never to a wrong acceptance: what
 // was read is checked again, against what the artifact hashes to.
-func neededForm(verifier *verify.Verifier, evidence verify.Evidence) (algorithm string, claimed digest.Digest, whole bool) {
+func neededForm(verifier *verify.Verifier, keys bool, evidence verify.Evidence) (algorithm string, claimed digest.Digest, whole bool) {
 	outline, err := bundle.ParseOutline(evidence.Raw)
 	if err != nil {
 		return "sha256", digest.Digest{}, false
@@ -242,6 +268,9 @@ func neededForm(verifier *verify.Verifier, evidence verify.Evidence) (algorithm 
 	if outline.Kind == bundle.KindMessage {
 		if outline.MessageDigest.IsZero() {
 			return "sha256", digest.Digest{}, true
+		}
+		if !keys {
+			return outline.MessageDigest.Algorithm(), outline.MessageDigest, false
 		}
 		var rejection *verify.Rejection
 		_, err := verifier.Check(verify.Subject{Digest: outline.MessageDigest}, evidence)

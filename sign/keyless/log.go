@@ -23,6 +23,8 @@ import (
 	sigsign "github.com/sigstore/sigstore-go/pkg/sign"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/hallmark-project/hallmark/verify/trust"
 )
 
 // ErrTooLarge: a statement is larger than a Rekor v1 takes. Sign with a Rekor v2,
@@ -40,7 +42,7 @@ const (
 
 // record writes the signature of a bundle into a log and returns the entry with its
 // proof. An entry that is there already counts as written.
-func record(ctx context.Context, client *http.Client, log Log, certificate []byte, wire *protobundle.Bundle) (*protorekor.TransparencyLogEntry, error) {
+func record(ctx context.Context, client *http.Client, log Log, root *trust.Root, certificate []byte, wire *protobundle.Bundle) (*protorekor.TransparencyLogEntry, error) {
 	options := &sigsign.RekorOptions{BaseURL: log.URL, Version: log.Version, Timeout: -1}
 	switch log.Version {
 	case 1:
@@ -53,7 +55,7 @@ func record(ctx context.Context, client *http.Client, log Log, certificate []byt
 		}
 		options.Client = v1
 	case 2:
-		options.ClientV2 = &rekorV2{client: client, base: log.URL}
+		options.ClientV2 = &rekorV2{client: client, base: log.URL, root: root}
 	}
 	// The engine appends to the bundle that it is given; logs are asked side by side.
 	mine, copied := proto.Clone(wire).(*protobundle.Bundle)
@@ -92,6 +94,7 @@ func newRekorV1(client *http.Client, base string) (entries.ClientService, error)
 type rekorV2 struct {
 	client *http.Client
 	base   string
+	root   *trust.Root
 }
 
 // Add implements the engine's interface for logs of version 2.
@@ -120,7 +123,7 @@ func (r *rekorV2) Add(ctx context.Context, entry any) (*protorekor.TransparencyL
 	}
 	defer response.Body.Close()
 	if response.StatusCode == http.StatusConflict {
-		return nil, &conflictError{index: response.Header.Get("x-log-index"), text: strings.TrimPrefix(said(response.Body), ": ")}
+		return existing(ctx, r.client, r.base, r.root, &conflictError{index: response.Header.Get("x-log-index"), text: strings.TrimPrefix(said(response.Body), ": ")})
 	}
 	if response.StatusCode/100 != 2 {
 		return nil, fmt.Errorf("%w: %s answered %s%s", ErrService, address.Host, response.Status, said(response.Body))
@@ -138,11 +141,3 @@ func (r *rekorV2) Add(ctx context.Context, entry any) (*protorekor.TransparencyL
 	}
 	return &made, nil
 }
-
-// conflictError: the log has an equal entry already.
-type conflictError struct {
-	index string // in the log, decimal; "" where the log does not say
-	text  string
-}
-
-func (e *conflictError) Error() string { return "the log has the entry already: " + e.text }

@@ -123,7 +123,7 @@ func (s *session) Notarize(ctx context.Context, wire *protobundle.Bundle) error 
 	for i, log := range options.Services.Logs {
 		group.Go(func() (err error) {
 			client := newClient(groupCtx, options.Transport, options.UserAgent)
-			entries[i], err = record(groupCtx, client, log, s.certificate.Raw, wire)
+			entries[i], err = record(groupCtx, client, log, options.Root, s.certificate.Raw, wire)
 			return err
 		})
 	}
