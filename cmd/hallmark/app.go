@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/hallmark-project/hallmark/policy/report"
+	"github.com/hallmark-project/hallmark/verify/oci"
 )
 
 // app is what a command may touch of the world: tests give it buffers.
@@ -21,6 +22,8 @@ type app struct {
 	getenv func(string) string
 	// lookupEnv tells an empty variable from none; nil stands for getenv.
 	lookupEnv func(string) (string, bool)
+	// confine keeps the whole process offline; nil leaves that to each client.
+	confine func(oci.Reach)
 }
 
 // lookup returns a variable of the environment and whether it is set.

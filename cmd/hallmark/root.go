@@ -14,7 +14,9 @@ func newRootCommand(a *app) *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Args:          knownCommand,
-		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		// Cobra runs it for every command below.
+		PersistentPreRunE: a.offline,
+		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SuggestionsMinimumDistance = 2
 	root.SetIn(a.stdin)
@@ -52,6 +54,7 @@ func commands(a *app) []*cobra.Command {
 		newSignBlobCommand(a),
 		newVerifyCommand(a),
 		newInspectCommand(a),
+		newCopyCommand(a),
 		newVerifyBlobCommand(a),
 		newVersionCommand(a),
 		newDemoCommand(a),

@@ -60,7 +60,7 @@ func (c *copying) blob(ctx context.Context, d oci.Descriptor) error {
 	} else {
 		err = c.large(ctx, d)
 	}
-	if foreign(d.MediaType) && errors.Is(err, oci.ErrNotFound) {
+	if oci.Foreign(d.MediaType) && errors.Is(err, oci.ErrNotFound) {
 		c.note(func(r *CopyResult) { r.ForeignLeftOut++ })
 		return nil
 	}
@@ -108,12 +108,6 @@ func (c *copying) large(ctx context.Context, d oci.Descriptor) error {
 			return err
 		}
 	}
-}
-
-// foreign reports layers that a registry need not have (image-spec, layer.md,
-// "Non-Distributable Layers").
-func foreign(mediaType string) bool {
-	return strings.Contains(mediaType, ".nondistributable.") || strings.Contains(mediaType, ".foreign.")
 }
 
 // hasBlob asks whether the destination has a blob.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -298,4 +299,10 @@ func (c *collector) add(ctx context.Context, all []Attached, a Attached) ([]Atta
 		a.Parts = parts[:len(parts)-1]
 	}
 	return append(all, a), nil
+}
+
+// Foreign reports whether layers of a media type need not be in the registry of
+// their image (image-spec, layer.md, "Non-Distributable Layers").
+func Foreign(mediaType string) bool {
+	return strings.Contains(mediaType, ".nondistributable.") || strings.Contains(mediaType, ".foreign.")
 }

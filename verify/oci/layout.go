@@ -166,7 +166,8 @@ func (l *Layout) Resolve(ctx context.Context, r Reference) (Descriptor, error) {
 	return Descriptor{}, fmt.Errorf("resolving in the layout: %w", ErrNotFound)
 }
 
-// isImage reports whether an entry is an image, and not evidence about one.
+// isImage reports whether an entry is an image, and not evidence about one or
+// another artifact.
 func (l *Layout) isImage(ctx context.Context, r Reference, d Descriptor) bool {
 	if strings.HasPrefix(d.Annotations[refName], "sha256-") {
 		return false
@@ -175,7 +176,7 @@ func (l *Layout) isImage(ctx context.Context, r Reference, d Descriptor) bool {
 		return true
 	}
 	m, err := l.Manifest(ctx, r, d)
-	return err == nil && m.Subject == nil
+	return err == nil && m.Subject == nil && m.ArtifactType == ""
 }
 
 // Exists returns the type of a manifest that the layout holds.
