@@ -29,24 +29,21 @@ var (
 	errTooLarge = errors.New("the answer is larger than 1 MB")
 )
 
-// newClient returns base, or a client of its own, with the rules of this package: no
-// redirect leaves the origin that was asked (so that neither a credential nor the
+// newClient returns a client on the transport of base with the rules of this package:
+// no redirect leaves the origin that was asked (so that neither a credential nor the
 // question of whose keys are right goes elsewhere), answers are bounded in size and
 // time, and there are no cookies.
 func newClient(base *http.Client) *http.Client {
-	client := &http.Client{Timeout: requestTimeout}
-	way := http.DefaultTransport
+	way := bounded{http.DefaultTransport, requestTimeout}
 	if base != nil {
 		if base.Transport != nil {
-			way = base.Transport
+			way.RoundTripper = base.Transport
 		}
 		if base.Timeout > 0 {
-			client.Timeout = base.Timeout
+			way.timeout = base.Timeout
 		}
 	}
-	client.Transport = bounded{way}
-	client.CheckRedirect = sameOrigin
-	return client
+	return &http.Client{Transport: way, CheckRedirect: sameOrigin}
 }
 
 func sameOrigin(next *http.Request, before []*http.Request) error {
@@ -60,20 +57,30 @@ func sameOrigin(next *http.Request, before []*http.Request) error {
 	return nil
 }
 
-// bounded limits what may be read of each answer.
-type bounded struct{ way http.RoundTripper }
+// bounded limits how long each answer may take and how much of it is read. It does
+// what http.Client.Timeout does, but holds nothing once an answer has been read to
+// its end: not every library closes what it has read.
+type bounded struct {
+	http.RoundTripper
+	timeout time.Duration
+}
 
+// RoundTrip is [http.RoundTripper].
 func (b bounded) RoundTrip(request *http.Request) (*http.Response, error) {
-	answer, err := b.way.RoundTrip(request)
-	if err == nil {
-		answer.Body = &boundedBody{answer.Body, maxAnswer}
+	ctx, cancel := context.WithTimeout(request.Context(), b.timeout)
+	answer, err := b.RoundTripper.RoundTrip(request.WithContext(ctx))
+	if err != nil {
+		cancel()
+		return nil, err
 	}
-	return answer, err
+	answer.Body = &boundedBody{answer.Body, maxAnswer, cancel}
+	return answer, nil
 }
 
 type boundedBody struct {
 	io.ReadCloser
-	left int
+	left   int
+	cancel context.CancelFunc
 }
 
 func (b *boundedBody) Read(p []byte) (int, error) {
@@ -82,10 +89,18 @@ func (b *boundedBody) Read(p []byte) (int, error) {
 	}
 	n, err := b.ReadCloser.Read(p)
 	if n > b.left {
-		return b.left, errTooLarge
+		n, err = b.left, errTooLarge
 	}
 	b.left -= n
+	if err != nil {
+		b.cancel()
+	}
 	return n, err
+}
+
+func (b *boundedBody) Close() error {
+	b.cancel()
+	return b.ReadCloser.Close()
 }
 
 // checkURL parses the address of a server that tokens or credentials go to. It must
