@@ -12,17 +12,17 @@ import (
 	"sync"
 )
 
-// startRekorFront gives Rekor v2 one URL for both sides, as a deployment has it: what
+// startRekorFront gives a Rekor v2 one URL for both sides, as a deployment has it: what
 // adds entries goes to the server, what reads them to the folder that it writes.
-func (s *Stack) startRekorFront() error {
-	files, err := os.OpenRoot(s.RekorV2Data)
+func (s *Stack) startRekorFront(a rekor2Addresses, data string) error {
+	files, err := os.OpenRoot(data)
 	if err != nil {
 		return err
 	}
 	s.closers = append(s.closers, func() { files.Close() })
 	read := http.StripPrefix("/api/v2", http.FileServerFS(files.FS()))
-	write := reverseProxy("http://" + s.addresses.rekor2)
-	return s.serve(s.addresses.rekor2Front, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	write := reverseProxy("http://" + a.http)
+	return s.serve(a.front, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodGet && (r.URL.Path == "/api/v2/checkpoint" || strings.HasPrefix(r.URL.Path, "/api/v2/tile/")) {
 			w.Header().Set("Cache-Control", "no-cache")
 			read.ServeHTTP(w, r)

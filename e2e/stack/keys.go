@@ -28,7 +28,7 @@ type keys struct {
 	tlsKey      *ecdsa.PrivateKey
 	issuer      *ecdsa.PrivateKey
 	ct, rekor1  *ecdsa.PrivateKey
-	rekor2      ed25519.PrivateKey
+	rekor2      [2]ed25519.PrivateKey
 	fulcioChain string // files
 	tsaChains   [2]string
 }
@@ -57,8 +57,10 @@ func (s *Stack) makeKeys() error {
 	if err != nil {
 		return fmt.Errorf("generating keys: %w", err)
 	}
-	if _, k.rekor2, err = ed25519.GenerateKey(rand.Reader); err != nil {
-		return fmt.Errorf("generating keys: %w", err)
+	for i := range k.rekor2 {
+		if _, k.rekor2[i], err = ed25519.GenerateKey(rand.Reader); err != nil {
+			return fmt.Errorf("generating keys: %w", err)
+		}
 	}
 
 	if k.fulcioRoot, err = issue(k.authority("Fulcio root", 1), nil, rootKey.Public(), rootKey); err != nil {
@@ -91,7 +93,7 @@ func (s *Stack) makeKeys() error {
 		}
 	}
 	for name, key := range map[string]crypto.Signer{
-		"fulcio.key": fulcioKey, "ct.key": k.ct, "rekor1.key": k.rekor1, "rekor2.key": k.rekor2, "tsa0.key": tsaKeys[0], "tsa1.key": tsaKeys[1],
+		"fulcio.key": fulcioKey, "ct.key": k.ct, "rekor1.key": k.rekor1, "rekor2-0.key": k.rekor2[0], "rekor2-1.key": k.rekor2[1], "tsa0.key": tsaKeys[0], "tsa1.key": tsaKeys[1],
 	} {
 		if err := writeKey(s.path(name), key); err != nil {
 			return err

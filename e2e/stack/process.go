@@ -108,7 +108,8 @@ func (s *Stack) chooseAddresses() error {
 	taken := map[int]bool{}
 	for _, address := range []*string{
 		&a.trillian, &a.ct, &a.fulcio, &a.fulcioGRPC, &a.fulcioMetrics, &a.noCT, &a.noCTGRPC, &a.noCTMetrics,
-		&a.rekor1, &a.rekor2, &a.rekor2GRPC, &a.rekor2Metrics, &a.tsa[0], &a.tsa[1], &a.oidc, &a.connect, &a.rekor2Front, &a.repository,
+		&a.rekor1, &a.rekor2[0].http, &a.rekor2[0].grpc, &a.rekor2[0].metrics, &a.rekor2[0].front, &a.rekor2[1].http, &a.rekor2[1].grpc,
+		&a.rekor2[1].metrics, &a.rekor2[1].front, &a.tsa[0], &a.tsa[1], &a.oidc, &a.connect, &a.repository,
 	} {
 		chosen, err := freeAddress(taken)
 		if err != nil {
@@ -116,6 +117,8 @@ func (s *Stack) chooseAddresses() error {
 		}
 		*address = chosen
 	}
+	// A log's name is its host: the second has another.
+	a.rekor2[1].front = net.JoinHostPort("127.0.0.2", portOf(a.rekor2[1].front))
 	return nil
 }
 

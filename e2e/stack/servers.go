@@ -37,13 +37,13 @@ func (s *Stack) startServers(ctx context.Context, programs string) error {
 		}
 		waits[p] = "http://" + address + "/api/v1/timestamp/certchain"
 	}
-	rekor2, err := s.run("rekor2", nil, program("rekor2"), "serve", "--hostname", "127.0.0.1", "--http-address", "127.0.0.1", "--http-port", portOf(a.rekor2),
-		"--grpc-address", "127.0.0.1", "--grpc-port", portOf(a.rekor2GRPC), "--http-metrics-port", portOf(a.rekor2Metrics),
-		"--storage-dir", s.RekorV2Data, "--signer-filepath", s.path("rekor2.key"), "--checkpoint-interval", "100ms", "--batch-max-age", "20ms")
-	if err != nil {
-		return err
+	for i := range a.rekor2 {
+		p, err := s.startRekor2(i, program("rekor2"))
+		if err != nil {
+			return err
+		}
+		waits[p] = "http://" + a.rekor2[i].http + "/healthz"
 	}
-	waits[rekor2] = "http://" + a.rekor2 + "/healthz"
 	if err := trillian.ready(ctx, "http://"+a.ct+"/healthz"); err != nil {
 		return err
 	}
@@ -70,7 +70,27 @@ func (s *Stack) startServers(ctx context.Context, programs string) error {
 			return err
 		}
 	}
-	return s.startRekorFront()
+	return nil
+}
+
+// startRekor2 starts one of the Rekor v2 and what stands before it.
+func (s *Stack) startRekor2(number int, program string) (*process, error) {
+	a := s.addresses.rekor2[number]
+	name := fmt.Sprintf("rekor2-%d", number)
+	data := s.path(name)
+	if err := os.Mkdir(data, 0o700); err != nil {
+		return nil, err
+	}
+	if err := s.startRekorFront(a, data); err != nil {
+		return nil, err
+	}
+	host, _, err := net.SplitHostPort(a.front)
+	if err != nil {
+		return nil, err
+	}
+	return s.run(name, nil, program, "serve", "--hostname", host, "--http-address", "127.0.0.1", "--http-port", portOf(a.http),
+		"--grpc-address", "127.0.0.1", "--grpc-port", portOf(a.grpc), "--http-metrics-port", portOf(a.metrics),
+		"--storage-dir", data, "--signer-filepath", s.path(name+".key"), "--checkpoint-interval", "100ms", "--batch-max-age", "20ms")
 }
 
 // startFulcio starts a Fulcio that reaches the real issuers' URLs through the proxy of

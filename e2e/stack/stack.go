@@ -1,5 +1,5 @@
 // Package stack runs a private Sigstore instance on this machine's loopback
-// addresses: Fulcio (with and without a CT log), Rekor v1 and v2, two timestamp
+// addresses: Fulcio (with and without a CT log), a Rekor v1, two Rekor v2, two timestamp
 // authorities, an OpenID Connect issuer that also answers for real issuer URLs, and a
 // TUF repository.
 //
@@ -17,7 +17,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"time"
 )
@@ -41,8 +40,6 @@ type Stack struct {
 	TUF *Repository
 	// TrustedRoot is the instance's trusted_root.json.
 	TrustedRoot []byte
-	// RekorV2Data is the folder that Rekor v2 keeps its tiles in.
-	RekorV2Data string
 
 	services  Services
 	addresses addresses
@@ -53,14 +50,17 @@ type Stack struct {
 
 // addresses are the host:port pairs of servers that are processes of their own.
 type addresses struct {
-	trillian, ct                           string
-	fulcio, fulcioGRPC, fulcioMetrics      string
-	noCT, noCTGRPC, noCTMetrics            string
-	rekor1                                 string
-	rekor2, rekor2GRPC, rekor2Metrics      string
-	tsa                                    [2]string
-	oidc, connect, rekor2Front, repository string
+	trillian, ct                      string
+	fulcio, fulcioGRPC, fulcioMetrics string
+	noCT, noCTGRPC, noCTMetrics       string
+	rekor1                            string
+	rekor2                            [2]rekor2Addresses
+	tsa                               [2]string
+	oidc, connect, repository         string
 }
+
+// rekor2Addresses are those of one Rekor v2: front is the one that clients see.
+type rekor2Addresses struct{ http, grpc, metrics, front string }
 
 // startTime bounds how long all servers together may take until they answer: one
 // second on a quiet machine, fourteen were seen on a loaded one.
@@ -71,7 +71,7 @@ const startTime = 2 * time.Minute
 func Start(ctx context.Context, options Options) (*Stack, error) {
 	ctx, cancel := context.WithTimeout(ctx, startTime)
 	defer cancel()
-	s := &Stack{Dir: options.Dir, RekorV2Data: filepath.Join(options.Dir, "rekor2-data")}
+	s := &Stack{Dir: options.Dir}
 	err := s.start(ctx, options)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("starting the Sigstore instance: %w", err), s.Stop())
@@ -81,7 +81,6 @@ func Start(ctx context.Context, options Options) (*Stack, error) {
 
 func (s *Stack) start(ctx context.Context, options Options) error {
 	for _, step := range []func() error{
-		func() error { return os.MkdirAll(s.RekorV2Data, 0o700) },
 		s.makeKeys,
 		s.chooseAddresses,
 		s.startIssuer,
@@ -117,3 +116,18 @@ func (s *Stack) Stop() error {
 
 // path names a file of the instance's folder.
 func (s *Stack) path(name string) string { return filepath.Join(s.Dir, name) }
+
+// StrangersRoot is the trusted root of an instance that does not run: with services of
+// the same kinds and other keys.
+func StrangersRoot(dir string) ([]byte, error) {
+	s := &Stack{Dir: dir}
+	if err := s.makeKeys(); err != nil {
+		return nil, err
+	}
+	s.Issuer = &Issuer{URL: "http://127.0.0.1:1"}
+	for _, address := range []*string{&s.addresses.fulcio, &s.addresses.rekor1, &s.addresses.rekor2[0].front, &s.addresses.rekor2[1].front, &s.addresses.ct, &s.addresses.tsa[0], &s.addresses.tsa[1]} {
+		*address = "127.0.0.1:1"
+	}
+	s.services = s.describe()
+	return s.trustedRoot()
+}

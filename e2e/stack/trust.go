@@ -6,6 +6,9 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
+	"fmt"
+	"net/url"
+	"slices"
 	"time"
 
 	prototrustroot "github.com/sigstore/protobuf-specs/gen/pb-go/trustroot/v1"
@@ -18,10 +21,9 @@ import (
 type Services struct {
 	Fulcio string
 	// FulcioWithoutCT is the same authority without a CT log.
-	FulcioWithoutCT  string
-	RekorV1, RekorV2 string
-	TSA              []string
-	OIDC             string
+	FulcioWithoutCT string
+	RekorV1, OIDC   string
+	RekorV2, TSA    []string
 	// AllLogs wants an entry of every log, AllTSAs a timestamp of every authority;
 	// without, any one does.
 	AllLogs, AllTSAs bool
@@ -33,7 +35,7 @@ type Services struct {
 func (s *Stack) describe() Services {
 	a := &s.addresses
 	return Services{
-		Fulcio: "http://" + a.fulcio, FulcioWithoutCT: "http://" + a.noCT, RekorV1: "http://" + a.rekor1, RekorV2: "http://" + a.rekor2Front,
+		Fulcio: "http://" + a.fulcio, FulcioWithoutCT: "http://" + a.noCT, RekorV1: "http://" + a.rekor1, RekorV2: []string{"http://" + a.rekor2[0].front, "http://" + a.rekor2[1].front},
 		TSA: []string{"http://" + a.tsa[0], "http://" + a.tsa[1]}, OIDC: s.Issuer.URL, created: s.keys.created,
 	}
 }
@@ -41,12 +43,12 @@ func (s *Stack) describe() Services {
 // Services are all services of the instance.
 func (s *Stack) Services() Services {
 	services := s.services
-	services.TSA = append([]string(nil), services.TSA...)
+	services.RekorV2, services.TSA = slices.Clone(services.RekorV2), slices.Clone(services.TSA)
 	return services
 }
 
 // V1 leaves Rekor v2 out.
-func (s Services) V1() Services { s.RekorV2 = ""; return s }
+func (s Services) V1() Services { s.RekorV2 = nil; return s }
 
 // V2 leaves Rekor v1 out.
 func (s Services) V2() Services { s.RekorV1 = ""; return s }
@@ -63,8 +65,9 @@ func (s Services) TimestampURLs() []string {
 	return urls
 }
 
-// SigningConfig is a signing configuration (version 0.2) with these services. Each is
-// of an operator of its own: of one operator, clients take one service only.
+// SigningConfig is a signing configuration (version 0.2) with these services. Each has an
+// operator of its own: of one operator, clients take one service only. Of the two versions
+// of Rekor they take the higher one.
 func (s Services) SigningConfig() ([]byte, error) {
 	service := func(url, operator string, version uint32) root.Service {
 		return root.Service{URL: url, MajorAPIVersion: version, ValidityPeriodStart: s.created, Operator: operator}
@@ -76,14 +79,14 @@ func (s Services) SigningConfig() ([]byte, error) {
 		return root.ServiceConfiguration{Selector: prototrustroot.ServiceSelector_ANY}
 	}
 	var logs, authorities []root.Service
-	if s.RekorV2 != "" {
-		logs = append(logs, service(s.RekorV2, "rekor2.example", 2))
+	for i, url := range s.RekorV2 {
+		logs = append(logs, service(url, fmt.Sprintf("rekor2-%d.example", i), 2))
 	}
 	if s.RekorV1 != "" {
 		logs = append(logs, service(s.RekorV1, "rekor1.example", 1))
 	}
 	for i, url := range s.TimestampURLs() {
-		authorities = append(authorities, service(url, "tsa"+string(rune('0'+i))+".example", 1))
+		authorities = append(authorities, service(url, fmt.Sprintf("tsa%d.example", i), 1))
 	}
 	config, err := root.NewSigningConfig(root.SigningConfigMediaType02, []root.Service{service(s.Fulcio, "fulcio.example", 1)},
 		[]root.Service{service(s.OIDC, "oidc.example", 1)}, logs, selector(s.AllLogs), authorities, selector(s.AllTSAs))
@@ -108,12 +111,19 @@ func (s *Stack) trustedRoot() ([]byte, error) {
 	logs, ctLogs := map[string]*root.TransparencyLog{}, map[string]*root.TransparencyLog{}
 	// The identifier of a Rekor v2 is its note key's hash over its name, which is the
 	// host without a port; that of the others is the key's own hash.
-	_, id, err := note.KeyHash("127.0.0.1", k.rekor2.Public())
-	if err != nil {
-		return nil, err
+	for i, key := range k.rekor2 {
+		parsed, err := url.Parse(services.RekorV2[i])
+		if err != nil {
+			return nil, err
+		}
+		_, id, err := note.KeyHash(parsed.Hostname(), key.Public())
+		if err != nil {
+			return nil, err
+		}
+		logs[hex.EncodeToString(id)] = k.log(services.RekorV2[i], key.Public(), id)
 	}
-	logs[hex.EncodeToString(id)] = k.log(services.RekorV2, k.rekor2.Public(), id)
-	if id, err = keyID(k.rekor1.Public()); err != nil {
+	id, err := keyID(k.rekor1.Public())
+	if err != nil {
 		return nil, err
 	}
 	logs[hex.EncodeToString(id)] = k.log(services.RekorV1, k.rekor1.Public(), id)

@@ -49,7 +49,7 @@ func run(ctx context.Context, dir, programs string) error {
 		return err
 	}
 	services := s.Services()
-	fmt.Printf("fulcio %s\nfulcio without CT log %s\nrekor v2 %s\nrekor v1 %s\ntimestamps %v\nissuer %s\nTUF %s\n", services.Fulcio, services.FulcioWithoutCT,
+	fmt.Printf("fulcio %s\nfulcio without CT log %s\nrekor v2 %v\nrekor v1 %s\ntimestamps %v\nissuer %s\nTUF %s\n", services.Fulcio, services.FulcioWithoutCT,
 		services.RekorV2, services.RekorV1, services.TimestampURLs(), services.OIDC, s.TUF.URL)
 	for {
 		if err := tokens(s, dir); err != nil {
@@ -67,10 +67,10 @@ func run(ctx context.Context, dir, programs string) error {
 func describe(s *stack.Stack, dir string) error {
 	files := map[string][]byte{"trusted_root.json": s.TrustedRoot, "root.json": s.TUF.Root}
 	all := s.Services()
-	both := all
-	both.AllLogs, both.AllTSAs = true, true
+	two := all
+	two.AllLogs, two.AllTSAs = true, true
 	for name, services := range map[string]stack.Services{
-		"": all, ".rekor1": all.V1(), ".rekor2": all.V2(), ".both": both, ".rekor1.noct": all.V1().NoCT(), ".rekor2.noct": all.V2().NoCT(),
+		"": all, ".rekor1": all.V1(), ".rekor2": all.V2(), ".two": two, ".rekor1.noct": all.V1().NoCT(), ".rekor2.noct": all.V2().NoCT(),
 	} {
 		config, err := services.SigningConfig()
 		if err != nil {
