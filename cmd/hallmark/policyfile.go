@@ -10,13 +10,13 @@ import (
 	"github.com/hallmark-project/hallmark/verify/trust"
 )
 
-// maxPolicyKeyBytes bounds one key file that a policy names; a PEM key of the
-// largest accepted size has two kilobytes.
-const maxPolicyKeyBytes = 64 << 10
+// maxPolicyFileBytes bounds one file that a policy names: a key has two kilobytes, a
+// trusted root some ten, a revocation list can have megabytes.
+const maxPolicyFileBytes = 16 << 20
 
-// loadPolicy reads a policy file and the key files that it names, which are
+// loadPolicy reads a policy file and the files that it names, which are
 // relative to the policy's folder. Its errors are "could not check".
-func loadPolicy(path string) (*policy.Policy, error) {
+func (a *app) loadPolicy(path string) (*policy.Policy, error) {
 	raw, err := readBounded(path, policy.MaxBytes)
 	if err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
@@ -25,10 +25,12 @@ func loadPolicy(path string) (*policy.Policy, error) {
 		return nil, undetermined(hint(fmt.Errorf("reading policy %s: %w", path, err), "--policy names a policy file; docs/policy.md describes it"))
 	}
 	p, err := policy.Parse(path, raw, func(name string) ([]byte, error) {
-		if !filepath.IsAbs(name) {
-			name = filepath.Join(filepath.Dir(path), filepath.FromSlash(name))
-		}
-		return readBounded(name, maxPolicyKeyBytes)
+		return a.policyFile(name, func(name string) ([]byte, error) {
+			if !filepath.IsAbs(name) {
+				name = filepath.Join(filepath.Dir(path), filepath.FromSlash(name))
+			}
+			return readBounded(name, maxPolicyFileBytes)
+		})
 	})
 	if err != nil {
 		return nil, undetermined(hint(err, "docs/policy.md describes every entry of a policy"))

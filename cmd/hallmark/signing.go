@@ -182,10 +182,10 @@ func (a *app) services(f *identityFlags) (keyless.Services, error) {
 func (a *app) trustedRoot(path string) ([]byte, error) {
 	if path == "" {
 		raw, err := a.stateTrustedRoot()
-		if err != nil {
+		if errors.Is(err, errNoTrustState) {
 			return nil, hint(usageError("no trusted root was named: %w", err), "run hallmark trust init once, or give --trusted-root FILE")
 		}
-		return raw, nil
+		return raw, undetermined(hint(err, "run hallmark trust update, or give --trusted-root FILE"))
 	}
 	raw, err := readBounded(path, maxTrustedRoot)
 	return raw, undetermined(hint(wrapNotNil("reading the trusted root", err), "--trusted-root names a trusted_root.json"))
@@ -217,9 +217,3 @@ func signingError(err error) error {
 	}
 	return err
 }
-
-var errNoTrustState = errors.New("there is no trust state")
-
-func (a *app) stateSigningConfig() ([]byte, error) { return nil, errNoTrustState }
-
-func (a *app) stateTrustedRoot() ([]byte, error) { return nil, errNoTrustState }

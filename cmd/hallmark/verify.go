@@ -98,9 +98,9 @@ func (f *verifyFlags) check(images []string) error {
 	return nil
 }
 
-func (f *verifyFlags) load() (*policy.Policy, error) {
+func (a *app) verifyPolicy(f *verifyFlags) (*policy.Policy, error) {
 	if f.policy != "" {
-		return loadPolicy(f.policy)
+		return a.loadPolicy(f.policy)
 	}
 	return keyPolicy(f.keys)
 }
@@ -109,7 +109,7 @@ func (a *app) verify(ctx context.Context, f *verifyFlags, images []string) error
 	if err := f.check(images); err != nil {
 		return err
 	}
-	p, err := f.load()
+	p, err := a.verifyPolicy(f)
 	if err != nil {
 		return err
 	}
