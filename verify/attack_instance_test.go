@@ -24,10 +24,12 @@ func shapes() []shape {
 		text := string(form)
 		add(text+" message", verify.KindSignature, verifytest.Options{Form: form, Message: true})
 		add(text+" dsse", verify.KindStatement, verifytest.Options{Form: form})
+		add(text+" dsse as hashedrekord", verify.KindStatement, verifytest.Options{Form: form, Entries: []verifytest.Entry{{Kind: verifytest.HashedRekord}}})
 		add(text+" intoto", verify.KindStatement, verifytest.Options{Form: form, Entries: []verifytest.Entry{{Kind: verifytest.IntotoEntry}}})
 		if form != verifytest.BundleV01 {
 			add(text+" message, rekor v2", verify.KindSignature, verifytest.Options{Form: form, Message: true, V2: true})
 			add(text+" dsse, rekor v2", verify.KindStatement, verifytest.Options{Form: form, V2: true})
+			add(text+" dsse, older rekor v2", verify.KindStatement, verifytest.Options{Form: form, V2: true, Entries: []verifytest.Entry{{Kind: verifytest.DSSEEntryV2}}})
 		}
 	}
 	add("legacy signature", verify.KindSignature, verifytest.Options{Form: verifytest.LegacySignature})

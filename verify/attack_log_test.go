@@ -29,7 +29,9 @@ func TestThresholdAttacks(t *testing.T) {
 	logs2 := verifytest.Options{V2: true, Entries: []verifytest.Entry{{Kind: verifytest.HashedRekordV2}, {Kind: verifytest.HashedRekordV2, Log: in.SecondV2}}}
 	stamps := verifytest.Options{V2: true, Stamps: []verifytest.Stamp{{}, {TSA: in.SecondTSA}}}
 	first := stamps.Stamps[0]
+	older := verifytest.Options{V2: true, Entries: []verifytest.Entry{{Kind: verifytest.DSSEEntryV2}, {Kind: verifytest.DSSEEntryV2, Log: in.SecondV2}}}
 	runAttacks(t, in, []attack{
+		{name: "SB-10 two entries of one older rekor v2", good: older, need: twoLogs, want: verify.ReasonThreshold, bad: func(o *verifytest.Options) { o.Entries[1].Log = in.Rekor2 }},
 		{name: "SB-10 two entries of one log", good: logs, need: twoLogs, want: verify.ReasonThreshold, bad: func(o *verifytest.Options) { o.Entries[1].Log = in.Rekor1 }},
 		{name: "SB-10 two entries of one rekor v2", good: logs2, need: twoLogs, want: verify.ReasonThreshold, bad: func(o *verifytest.Options) { o.Entries[1].Log = in.Rekor2 }},
 		{name: "SB-10 one entry", good: logs, need: twoLogs, want: verify.ReasonThreshold, bad: func(o *verifytest.Options) { o.Entries = o.Entries[:1] }},
@@ -71,8 +73,8 @@ func TestCheckpointAttacks(t *testing.T) {
 		return one(verifytest.Entry{Kind: kind, Checkpoint: change})
 	}
 	var rows []attack
-	for text, kind := range map[string]verifytest.EntryKind{"rekor v1": verifytest.HashedRekord, "rekor v2": verifytest.HashedRekordV2} {
-		good := verifytest.Options{Message: true, V2: kind == verifytest.HashedRekordV2}
+	for text, kind := range map[string]verifytest.EntryKind{"rekor v1": verifytest.HashedRekord, "rekor v2": verifytest.HashedRekordV2, "older rekor v2": verifytest.DSSEEntryV2} {
+		good := verifytest.Options{V2: kind != verifytest.HashedRekord, Entries: []verifytest.Entry{{Kind: kind}}, Message: kind != verifytest.DSSEEntryV2}
 		own := in.Rekor1
 		if good.V2 {
 			own = in.Rekor2

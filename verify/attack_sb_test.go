@@ -35,7 +35,7 @@ func TestEntryOfAnotherSignature(t *testing.T) {
 				if o.Entries == nil {
 					o.Entries = []verifytest.Entry{{}}
 				}
-				if o.V2 {
+				if o.V2 && o.Entries[0].Kind == "" {
 					o.Entries[0].Kind = verifytest.HashedRekordV2
 				}
 				o.Entries[0].Of = victim
@@ -69,13 +69,14 @@ func TestLogEntryAttacks(t *testing.T) {
 		wantReason(t, v, two.Subject().Digest, encode(t, wire), verify.ReasonLogMismatch)
 	})
 	message := verifytest.Options{Message: true}
+	older := verifytest.Options{V2: true, Entries: []verifytest.Entry{{Kind: verifytest.DSSEEntryV2}}}
 	body := func(change func(spec map[string]any)) func(*verifytest.Options) {
 		return func(o *verifytest.Options) {
 			o.Entries = append([]verifytest.Entry{}, o.Entries...)
 			if len(o.Entries) == 0 {
 				o.Entries = []verifytest.Entry{{}}
 			}
-			if o.V2 {
+			if o.V2 && o.Entries[0].Kind == "" {
 				o.Entries[0].Kind = verifytest.HashedRekordV2
 			}
 			o.Entries[0].Body = func(entry map[string]any) { change(entry["spec"].(map[string]any)) }
@@ -100,6 +101,23 @@ func TestLogEntryAttacks(t *testing.T) {
 		{name: "SB-07 the logged digest is another one, rekor v2", good: verifytest.Options{V2: true}, want: verify.ReasonLogMismatch, bad: body(func(spec map[string]any) {
 			spec["hashedRekordV002"].(map[string]any)["data"].(map[string]any)["digest"] = make([]byte, 32)
 		})},
+		{name: "SB-07 SB-28 the logged payload hash is another one, older rekor v2", good: older, want: verify.ReasonLogMismatch, bad: body(func(spec map[string]any) {
+			spec["dsseV002"].(map[string]any)["payloadHash"].(map[string]any)["digest"] = make([]byte, 32)
+		})},
+		{name: "SB-28 the logged signature is another one, older rekor v2", good: older, want: verify.ReasonLogMismatch, bad: body(func(spec map[string]any) {
+			logged := spec["dsseV002"].(map[string]any)["signatures"].([]any)[0].(map[string]any)
+			logged["content"] = flip(logged["content"].([]byte))
+		})},
+		{name: "SB-28 the logged certificate is another one, older rekor v2", good: older, want: verify.ReasonLogMismatch, bad: body(func(spec map[string]any) {
+			logged := spec["dsseV002"].(map[string]any)["signatures"].([]any)[0].(map[string]any)
+			logged["verifier"].(map[string]any)["x509Certificate"] = map[string]any{"rawBytes": in.Sign(t, older).Leaf.Raw}
+		})},
+		{name: "SB-28 no logged signature, older rekor v2", good: older, want: verify.ReasonLogMismatch, bad: body(func(spec map[string]any) {
+			spec["dsseV002"].(map[string]any)["signatures"] = []any{}
+		})},
+		{name: "SB-14 the older rekor v2's entry is mixed with another", good: older, want: verify.ReasonLogMismatch, bad: func(o *verifytest.Options) {
+			o.Entries = append(o.Entries, verifytest.Entry{Log: in.SecondV1})
+		}},
 		{name: "SB-28 the logged signature is another one", good: message, want: verify.ReasonLogMismatch, bad: body(func(spec map[string]any) {
 			signature := spec["signature"].(map[string]any)
 			signature["content"] = flip(signature["content"].([]byte))

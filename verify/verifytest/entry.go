@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -23,8 +24,12 @@ const (
 	HashedRekord   EntryKind = "hashedrekord 0.0.1"
 	DSSEEntry      EntryKind = "dsse 0.0.1"
 	IntotoEntry    EntryKind = "intoto 0.0.2"
-	HashedRekordV2 EntryKind = "hashedrekord 0.0.2" // a Rekor v2's only kind
+	HashedRekordV2 EntryKind = "hashedrekord 0.0.2" // a Rekor v2's
+	DSSEEntryV2    EntryKind = "dsse 0.0.2"         // an older Rekor v2's
 )
+
+// v2 reports whether a Rekor v2 takes the kind.
+func (k EntryKind) v2() bool { return k == HashedRekordV2 || k == DSSEEntryV2 }
 
 // Entry says how a signature is logged. Its zero value is what a usual client gets.
 type Entry struct {
@@ -76,7 +81,7 @@ func (e Entry) make(t testing.TB, s *Signed) *protorekor.TransparencyLogEntry {
 		Origin: host, Size: strconv.FormatInt(size, 10), Root: base64.StdEncoding.EncodeToString(root[:]),
 		Signers: []Cosigner{{Name: host, By: e.Log}},
 	}
-	if e.Kind != HashedRekordV2 {
+	if !e.Kind.v2() {
 		wire.IntegratedTime = e.Time.Unix()
 		checkpoint.Origin += " - " + treeID
 		if !e.WithoutPromise {
@@ -99,15 +104,8 @@ func (e Entry) make(t testing.TB, s *Signed) *protorekor.TransparencyLogEntry {
 }
 
 func (e Entry) names() (kind, version string) {
-	switch e.Kind {
-	case DSSEEntry:
-		return "dsse", "0.0.1"
-	case IntotoEntry:
-		return "intoto", "0.0.2"
-	case HashedRekordV2:
-		return "hashedrekord", "0.0.2"
-	}
-	return "hashedrekord", "0.0.1"
+	kind, version, _ = strings.Cut(string(e.Kind), " ")
+	return kind, version
 }
 
 // promise is the signed entry timestamp: a signature over the canonical JSON of
@@ -123,7 +121,7 @@ func (l *Log) promise(t testing.TB, e *protorekor.TransparencyLogEntry) []byte {
 // content is the entry's JSON, whose keys [json.Marshal] sorts.
 func (e Entry) content(t testing.TB, s *Signed) map[string]any {
 	t.Helper()
-	verifier := base64.StdEncoding.EncodeToString(pemCertificate(s.Leaf))
+	verifier := base64.StdEncoding.EncodeToString(s.verifierPEM(t))
 	kind, version := e.names()
 	entry := map[string]any{"kind": kind, "apiVersion": version}
 	switch e.Kind {
@@ -140,10 +138,14 @@ func (e Entry) content(t testing.TB, s *Signed) map[string]any {
 		}}
 	case HashedRekordV2:
 		entry["spec"] = map[string]any{"hashedRekordV002": map[string]any{
-			"data": map[string]any{"algorithm": s.algorithm().proto, "digest": s.algorithm().sum(s.message())},
-			"signature": map[string]any{"content": s.Sig, "verifier": map[string]any{
-				"keyDetails": s.algorithm().details, "x509Certificate": map[string]any{"rawBytes": s.Leaf.Raw},
-			}},
+			"data":      map[string]any{"algorithm": s.algorithm().proto, "digest": s.algorithm().sum(s.message())},
+			"signature": map[string]any{"content": s.Sig, "verifier": s.verifierV2(t)},
+		}}
+	case DSSEEntryV2:
+		sum := sha256.Sum256(s.Payload)
+		entry["spec"] = map[string]any{"dsseV002": map[string]any{
+			"payloadHash": map[string]any{"algorithm": "SHA2_256", "digest": sum[:]},
+			"signatures":  []any{map[string]any{"content": s.Sig, "verifier": s.verifierV2(t)}},
 		}}
 	default:
 		entry["spec"] = map[string]any{
@@ -152,6 +154,33 @@ func (e Entry) content(t testing.TB, s *Signed) map[string]any {
 		}
 	}
 	return entry
+}
+
+// verifierV2 is the signer as a Rekor v2 records it.
+func (s *Signed) verifierV2(t testing.TB) map[string]any {
+	t.Helper()
+	if s.Leaf == nil {
+		return map[string]any{"keyDetails": s.algorithm().details, "publicKey": map[string]any{"rawBytes": s.publicDER(t)}}
+	}
+	return map[string]any{"keyDetails": s.algorithm().details, "x509Certificate": map[string]any{"rawBytes": s.Leaf.Raw}}
+}
+
+// verifierPEM is the signer as a Rekor v1 records it.
+func (s *Signed) verifierPEM(t testing.TB) []byte {
+	t.Helper()
+	if s.Leaf == nil {
+		return pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: s.publicDER(t)})
+	}
+	return pemCertificate(s.Leaf)
+}
+
+func (s *Signed) publicDER(t testing.TB) []byte {
+	t.Helper()
+	raw, err := x509.MarshalPKIXPublicKey(s.Key.Public())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return raw
 }
 
 func hashObject(content []byte) map[string]any {

@@ -40,6 +40,7 @@ const BundleMediaType = "application/vnd.dev.sigstore.bundle.v0.3+json"
 type Key struct {
 	Trusted trust.Key
 	signer  signature.Signer
+	private crypto.Signer
 }
 
 // NewKey makes a fresh key: "ecdsa-p256", "ecdsa-p384", "ed25519" or "rsa-2048".
@@ -72,7 +73,7 @@ func NewKey(t testing.TB, algorithm string) *Key {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &Key{Trusted: trusted, signer: signer}
+	return &Key{Trusted: trusted, signer: signer, private: private}
 }
 
 // Sign signs a message with the key's own hash.

@@ -12,10 +12,11 @@ import (
 // in annotations of the layer.
 func (s *Signed) legacy(t testing.TB) verify.Evidence {
 	t.Helper()
-	e := verify.Evidence{Format: verify.FormatLegacySignature, Raw: s.Payload, Annotations: map[string]string{
-		"dev.sigstore.cosign/certificate": string(pemCertificate(s.Leaf)),
-		"dev.sigstore.cosign/chain":       string(pemCertificate(s.Options.CA.Intermediate)) + string(pemCertificate(s.Options.CA.Root)),
-	}}
+	e := verify.Evidence{Format: verify.FormatLegacySignature, Raw: s.Payload, Annotations: make(map[string]string)}
+	if s.Leaf != nil {
+		e.Annotations["dev.sigstore.cosign/certificate"] = string(pemCertificate(s.Leaf))
+		e.Annotations["dev.sigstore.cosign/chain"] = string(pemCertificate(s.Options.CA.Intermediate)) + string(pemCertificate(s.Options.CA.Root))
+	}
 	if s.dsse() {
 		e.Format, e.Raw = verify.FormatLegacyAttestation, s.envelope(t)
 		e.Annotations["predicateType"] = PredicateType

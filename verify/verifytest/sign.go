@@ -56,6 +56,8 @@ type Options struct {
 	Statement []byte
 	CA        *Authority // nil is the instance's first
 	Leaf      Leaf
+	// Key signs instead of a certificate's key.
+	Key *Key
 	// V2 logs in a Rekor v2, with a timestamp, unless Entries say otherwise.
 	V2 bool
 	// Entries and Stamps are the log entries and timestamps; nil is the usual: one
@@ -74,7 +76,7 @@ type Options struct {
 // Signed is a signature with all its witnesses.
 type Signed struct {
 	Options Options
-	Leaf    *x509.Certificate
+	Leaf    *x509.Certificate // nil for a key
 	Key     crypto.Signer
 	Payload []byte // the signed statement, content or simple signing payload
 	Sig     []byte
@@ -87,7 +89,11 @@ func (in *Instance) Sign(t testing.TB, o Options) *Signed {
 	t.Helper()
 	in.defaults(&o)
 	s := &Signed{Options: o}
-	s.Leaf, s.Key = o.CA.Issue(t, in.Now, o.Leaf)
+	if o.Key != nil {
+		s.Key = o.Key.private
+	} else {
+		s.Leaf, s.Key = o.CA.Issue(t, in.Now, o.Leaf)
+	}
 	switch {
 	case o.Form == LegacySignature:
 		s.Payload = SimpleSigning(t, o.Image)
@@ -160,14 +166,14 @@ func (in *Instance) entry(e Entry, o Options, s *Signed) Entry {
 	}
 	if e.Log == nil {
 		e.Log = in.Rekor1
-		if e.Kind == HashedRekordV2 {
+		if e.Kind.v2() {
 			e.Log = in.Rekor2
 		}
 	}
 	if e.Time.IsZero() {
 		e.Time = in.Now
 	}
-	if o.Form != BundleV02 && o.Form != BundleV03 && !e.WithProof && e.Kind != HashedRekordV2 {
+	if o.Form != BundleV02 && o.Form != BundleV03 && !e.WithProof && !e.Kind.v2() {
 		e.WithoutProof = true
 	}
 	return e
@@ -198,12 +204,18 @@ func (s *Signed) Evidence(t testing.TB) verify.Evidence {
 // Bundle is the signature as a bundle.
 func (s *Signed) Bundle(t testing.TB) *protobundle.Bundle {
 	t.Helper()
-	leaf := &protocommon.X509Certificate{RawBytes: s.Leaf.Raw}
-	wire := &protobundle.Bundle{MediaType: BundleMediaType, VerificationMaterial: &protobundle.VerificationMaterial{
-		Content: &protobundle.VerificationMaterial_Certificate{Certificate: leaf}, TlogEntries: s.Entries,
-	}}
+	wire := &protobundle.Bundle{MediaType: BundleMediaType, VerificationMaterial: &protobundle.VerificationMaterial{TlogEntries: s.Entries}}
 	if s.Options.Form != BundleV03 {
 		wire.MediaType = "application/vnd.dev.sigstore.bundle+json;version=0." + string(s.Options.Form[len(s.Options.Form)-1])
+	}
+	switch {
+	case s.Leaf == nil:
+		hint := &protocommon.PublicKeyIdentifier{Hint: s.Options.Key.Trusted.Hint()}
+		wire.VerificationMaterial.Content = &protobundle.VerificationMaterial_PublicKey{PublicKey: hint}
+	case s.Options.Form == BundleV03:
+		wire.VerificationMaterial.Content = &protobundle.VerificationMaterial_Certificate{Certificate: &protocommon.X509Certificate{RawBytes: s.Leaf.Raw}}
+	default:
+		leaf := &protocommon.X509Certificate{RawBytes: s.Leaf.Raw}
 		chain := &protocommon.X509CertificateChain{Certificates: []*protocommon.X509Certificate{leaf}}
 		for _, certificate := range s.Options.Chain {
 			chain.Certificates = append(chain.Certificates, &protocommon.X509Certificate{RawBytes: certificate.Raw})
