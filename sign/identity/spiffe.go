@@ -14,7 +14,7 @@ import (
 
 const spiffeSocket = "SPIFFE_ENDPOINT_SOCKET"
 
-const spiffeAdvice = "register this workload with its SPIFFE server, and set SPIFFE_ENDPOINT_SOCKET to the agent's socket, such as unix:///run/spire/agent.sock"
+const spiffeAdvice = "register this workload with its SPIFFE server, and set SPIFFE_ENDPOINT_SOCKET to the agent's socket, such as unix:///run/spire/agent.sock; its tokens must name their issuer (jwt_issuer of the server), whom the certificate authority knows"
 
 // spiffe is the SPIFFE workload API, which gives a JWT-SVID to whom it knows.
 type spiffe struct{ *settings }
@@ -37,7 +37,8 @@ func (s spiffe) fetch(ctx context.Context, audience string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("reading %s: %w", spiffeSocket, err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	whole := ctx
+	ctx, cancel := context.WithTimeout(whole, requestTimeout)
 	defer cancel()
 	client, err := workloadapi.New(ctx, workloadapi.WithAddr(address),
 		workloadapi.WithDialOptions(grpc.WithNoProxy(), grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxAnswer))))
@@ -47,6 +48,9 @@ func (s spiffe) fetch(ctx context.Context, audience string) (string, error) {
 	defer func() { _ = client.Close() }()
 	svid, err := client.FetchJWTSVID(ctx, jwtsvid.Params{Audience: audience})
 	if err != nil {
+		if ended := whole.Err(); ended != nil {
+			return "", ended
+		}
 		return "", withHint(err, "%s", spiffeAdvice)
 	}
 	return svid.Marshal(), nil
