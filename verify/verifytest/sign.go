@@ -64,6 +64,9 @@ type Options struct {
 	// entry, and a timestamp only where the log gives no time. Empty is none.
 	Entries []Entry
 	Stamps  []Stamp
+	// Instead is the payload that is signed, where it is not the one that is carried
+	// and logged.
+	Instead []byte
 	// Sig changes the signature before it is logged.
 	Sig func([]byte) []byte
 	// Chain are certificates that a v0.1 or v0.2 bundle carries after the leaf.
@@ -104,7 +107,11 @@ func (in *Instance) Sign(t testing.TB, o Options) *Signed {
 	default:
 		s.Payload = Statement(t, o.Image, PredicateType, `{"made":"here"}`)
 	}
-	s.Sig = s.sign(t)
+	carried := s.Payload
+	if o.Instead != nil {
+		s.Payload = o.Instead
+	}
+	s.Sig, s.Payload = s.sign(t), carried
 	if o.Sig != nil {
 		s.Sig = o.Sig(s.Sig)
 	}
