@@ -114,8 +114,22 @@ func (c *compiler) rule(entry *ruleEntry) *rule {
 	if len(r.demands) == 0 && len(c.all) == 0 {
 		c.add(entry.Require.at, entry.Require.path, "demand signatures, provenance, sbom or statements", ErrEmpty)
 	}
-	r.plan = c.plan(r)
+	r.plan, r.anyone = c.plan(r), anyone(r.demands)
 	return r
+}
+
+// anyone lists the signers of a rule that anybody could be.
+func anyone(demands []demand) []string {
+	var warnings []string
+	for _, d := range demands {
+		for _, s := range d.accepts() {
+			if s.keyless != nil && s.keyless.anyone {
+				warnings = append(warnings, fmt.Sprintf("the signer %s is an identity that anybody could have: the policy says `insecureAnyone: true`", s.name))
+			}
+		}
+	}
+	slices.Sort(warnings)
+	return slices.Compact(warnings)
 }
 
 // plan gathers what a rule's demands need.

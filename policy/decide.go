@@ -109,6 +109,7 @@ func (p *Policy) Decide(img Image, _ time.Time) Decision {
 			Hint: "push the platforms' images, or set `platforms: index`",
 		})
 	}
+	decision.Warnings = append(decision.Warnings, r.anyone...)
 	decision.settle()
 	return decision
 }

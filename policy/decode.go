@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
 
@@ -256,6 +257,8 @@ func checkText(s string, limit int, multiline bool) error {
 		return fmt.Errorf("it is empty: %w", ErrEmpty)
 	case len(s) > limit:
 		return fmt.Errorf("%d bytes, at most %d are read", len(s), limit)
+	case !utf8.ValidString(s):
+		return errors.New("it is not UTF-8 text")
 	case !multiline && strings.TrimSpace(s) != s:
 		return errors.New("a space at its beginning or end")
 	}

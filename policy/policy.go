@@ -127,6 +127,7 @@ type rule struct {
 	platforms PlatformMode
 	demands   []demand
 	plan      Plan
+	anyone    []string // what each decision says about identities that anybody has
 }
 
 // governs returns the rule of a canonical name, or nil. [Parse] has made sure
