@@ -51,3 +51,24 @@ func TestKeylessLegacyHallmarkToCosign(t *testing.T) {
 	k.cosign(t, append([]string{"verify", image}, flags...)...).want(t, 0, "cosign verify")
 	k.cosign(t, append([]string{"verify", image}, wrong...)...).fails(t, "cosign verify as another")
 }
+
+// TestKeylessCosignBlobs: the same for files, whose identities have no registry.
+func TestKeylessCosignBlobs(t *testing.T) {
+	t.Parallel()
+	all := instance(t).Services()
+	for name, services := range map[string]stack.Services{"Rekor v1": all.V1(), "Rekor v2": all.V2()} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			k := newKeyless(t, services, stack.RealGitHub())
+			k.cosign(t, "sign-blob", "blob", "--bundle", "theirs.json", "--new-bundle-format", "--identity-token", "token", "--yes", "--signing-config", "signing.json", "--trusted-root", "trusted_root.json").
+				want(t, 0, "cosign sign-blob")
+			hallmark(t, k.dir, k.verify("verify-blob", "blob", "--bundle", "theirs.json")...).want(t, 0, "hallmark verify-blob")
+			hallmark(t, k.dir, k.verify("verify-blob", "other", "--bundle", "theirs.json")...).want(t, 1, "hallmark verify-blob of another file")
+			k.cosign(t, "attest-blob", "blob", "--bundle", "statement.json", "--new-bundle-format", "--type", predicateType, "--predicate", "p.json", "--identity-token", "token", "--yes", "--signing-config", "signing.json", "--trusted-root", "trusted_root.json").
+				want(t, 0, "cosign attest-blob")
+			hallmark(t, k.dir, k.verify("verify-blob", "blob", "--bundle", "statement.json")...).want(t, 0, "hallmark verify-blob of a statement")
+			refused := hallmark(t, k.dir, k.as("mallory@example.com", k.stack.Issuer.URLOf(k.profile), "verify-blob", "blob", "--bundle", "statement.json")...).want(t, 1, "hallmark verify-blob as another")
+			contains(t, refused.stdout+refused.stderr, "IDENTITY_MISMATCH")
+		})
+	}
+}

@@ -21,6 +21,7 @@ type Issuer struct {
 
 	signer jose.Signer
 	public jose.JSONWebKey
+	logins logins
 }
 
 // Profile is whom a token speaks for.
@@ -109,11 +110,12 @@ func (s *Stack) startIssuer() error {
 	if err != nil {
 		return fmt.Errorf("making the issuer's signer: %w", err)
 	}
-	s.Issuer = &Issuer{URL: "http://" + s.addresses.oidc, signer: signer, public: private.Public()}
+	s.Issuer = &Issuer{URL: "http://" + s.addresses.oidc, signer: signer, public: private.Public(), logins: logins{codes: map[string]login{}, devices: map[string]string{}}}
 	mux := http.NewServeMux()
 	for _, path := range []string{"", "/actions"} {
 		s.Issuer.discovery(mux, path, func(*http.Request) string { return s.Issuer.URL + path })
 	}
+	s.Issuer.routes(mux)
 	if err := s.serve(s.addresses.oidc, mux); err != nil {
 		return err
 	}
@@ -127,8 +129,9 @@ func (i *Issuer) discovery(mux *http.ServeMux, path string, issuer func(*http.Re
 	mux.HandleFunc("GET "+path+"/.well-known/openid-configuration", func(w http.ResponseWriter, r *http.Request) {
 		url := issuer(r)
 		writeJSON(w, map[string]any{
-			"issuer": url, "jwks_uri": url + "/keys", "authorization_endpoint": url + "/auth", "token_endpoint": url + "/token",
-			"response_types_supported": []string{"code", "id_token"}, "subject_types_supported": []string{"public"}, "id_token_signing_alg_values_supported": []string{"ES256"},
+			"issuer": url, "jwks_uri": url + "/keys", "authorization_endpoint": url + "/auth", "token_endpoint": url + "/token", "device_authorization_endpoint": url + "/device",
+			"code_challenge_methods_supported": []string{"S256"},
+			"response_types_supported":         []string{"code", "id_token"}, "subject_types_supported": []string{"public"}, "id_token_signing_alg_values_supported": []string{"ES256"},
 		})
 	})
 	mux.HandleFunc("GET "+path+"/keys", func(w http.ResponseWriter, _ *http.Request) {
