@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/sigstore/sigstore-go/pkg/root"
 	sigverify "github.com/sigstore/sigstore-go/pkg/verify"
 
 	"github.com/hallmark-project/hallmark/attest"
@@ -70,7 +71,11 @@ func New(r *trust.Root, need trust.Requirement, now func() time.Time) (*Verifier
 		if err != nil {
 			return nil, fmt.Errorf("making a verifier: %w", err)
 		}
-		v.keyless, err = sigverify.NewVerifier(material, options...)
+		warm := root.TrustedMaterial(material)
+		if !material.Own {
+			warm = newWarmMaterial(material)
+		}
+		v.keyless, err = sigverify.NewVerifier(warm, options...)
 		if err != nil {
 			return nil, fmt.Errorf("making a verifier: %w", err)
 		}
@@ -79,7 +84,7 @@ func New(r *trust.Root, need trust.Requirement, now func() time.Time) (*Verifier
 		if options, err = keylessOptions(unlogged); err != nil {
 			return nil, fmt.Errorf("making a verifier: %w", err)
 		}
-		if v.unlogged, err = sigverify.NewVerifier(material, options...); err != nil {
+		if v.unlogged, err = sigverify.NewVerifier(warm, options...); err != nil {
 			return nil, fmt.Errorf("making a verifier: %w", err)
 		}
 	}
