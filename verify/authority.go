@@ -60,7 +60,7 @@ func newWarmAuthority(cold *root.FulcioCertificateAuthority) root.CertificateAut
 		_, err := issuer.Verify(x509.VerifyOptions{
 			Roots: roots, Intermediates: x509.NewCertPool(), CurrentTime: at, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageCodeSigning},
 		})
-		if err == nil && issuer.IsCA && bytes.Equal(issuer.RawIssuer, top.RawSubject) {
+		if err == nil && issuer.IsCA && !limitsNames(issuer) && bytes.Equal(issuer.RawIssuer, top.RawSubject) {
 			warm.issuers = append(warm.issuers, issuer)
 		}
 	}
