@@ -56,6 +56,7 @@ func commands(a *app) []*cobra.Command {
 		newInspectCommand(a),
 		newCopyCommand(a),
 		newVerifyBlobCommand(a),
+		newTrustCommand(a),
 		newVersionCommand(a),
 		newDemoCommand(a),
 	}
