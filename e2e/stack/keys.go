@@ -99,7 +99,7 @@ func (s *Stack) makeKeys() error {
 			return err
 		}
 	}
-	for name, key := range map[string]*ecdsa.PrivateKey{"ct.pub": k.ct, "rekor1.pub": k.rekor1} {
+	for name, key := range map[string]crypto.Signer{"ct.pub": k.ct, "rekor1.pub": k.rekor1, "rekor2-0.pub": k.rekor2[0], "rekor2-1.pub": k.rekor2[1]} {
 		der, err := x509.MarshalPKIXPublicKey(key.Public())
 		if err != nil {
 			return err

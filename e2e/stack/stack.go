@@ -32,7 +32,9 @@ type Options struct {
 // Stack is one running instance. Its fields do not change once [Start] has returned,
 // and may be read by any number of goroutines.
 type Stack struct {
-	// Dir holds keys, data and the servers' logs (*.log).
+	// Dir holds keys, data and the servers' logs (*.log). What others may be given of it:
+	// fulcio-chain.pem, rekor1.pub, rekor2-0.pub, rekor2-1.pub, ct.pub, tsa0-chain.pem and
+	// tsa1-chain.pem.
 	Dir string
 	// Issuer makes identity tokens.
 	Issuer *Issuer

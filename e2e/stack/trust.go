@@ -130,7 +130,7 @@ func (s *Stack) trustedRoot() ([]byte, error) {
 	if id, err = keyID(k.ct.Public()); err != nil {
 		return nil, err
 	}
-	ctLogs[hex.EncodeToString(id)] = k.log("http://"+s.addresses.ct+"/ct", k.ct.Public(), id)
+	ctLogs[hex.EncodeToString(id)] = k.log(s.CTLog(), k.ct.Public(), id)
 	var authorities []root.TimestampingAuthority
 	for i, chain := range k.tsa {
 		authorities = append(authorities, &root.SigstoreTimestampingAuthority{
@@ -164,3 +164,6 @@ func keyID(key crypto.PublicKey) ([]byte, error) {
 	id := sha256.Sum256(der)
 	return id[:], nil
 }
+
+// CTLog is the URL of the certificate transparency log.
+func (s *Stack) CTLog() string { return "http://" + s.addresses.ct + "/ct" }
