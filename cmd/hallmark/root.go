@@ -55,6 +55,7 @@ func commands(a *app) []*cobra.Command {
 		newVerifyCommand(a),
 		newInspectCommand(a),
 		newCopyCommand(a),
+		newBundleCommand(a),
 		newVerifyBlobCommand(a),
 		newTrustCommand(a),
 		newVersionCommand(a),

@@ -18,6 +18,7 @@ import (
 
 type verifyFlags struct {
 	registryFlags
+	sealedFlags
 	policy      string
 	keys        []string
 	printPolicy bool
@@ -51,6 +52,7 @@ could not be checked; 64 wrong usage.`,
 		Example: `  hallmark verify registry.example/app:1.2 --policy policy.yaml
   hallmark verify registry.example/app@sha256:… --key release.pub
   hallmark verify --policy policy.yaml --output json app:1 app:2 oci-dir:build/image
+  hallmark verify --bundle-file release.tar --policy policy.yaml
   hallmark verify --key release.pub --print-policy        # the policy that --key stands for`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error { return a.verify(cmd.Context(), f, args) },
@@ -64,6 +66,7 @@ could not be checked; 64 wrong usage.`,
 	flags.StringVar(&f.output, "output", "text", "text or json")
 	flags.IntVar(&f.concurrency, "concurrency", 16, "how many images are judged at a time")
 	flags.DurationVar(&f.timeout, "timeout", 2*time.Minute, "how long the judging of one image may take")
+	f.sealedFlags.add(flags)
 	f.registryFlags.add(flags)
 	return cmd
 }
@@ -74,9 +77,11 @@ func (f *verifyFlags) check(images []string) error {
 		return usageError("--output is text or json, not %q", f.output)
 	case f.policy != "" && len(f.keys) > 0:
 		return hint(usageError("--policy and --key contradict each other"), "name the key in the policy, or give --key alone")
-	case f.policy == "" && len(f.keys) == 0:
+	case f.bundleFile == "" && f.policyDigest != "":
+		return hint(usageError("--policy-digest is for the policy in a sealed file"), "name the file with --bundle-file")
+	case f.bundleFile == "" && !f.wants():
 		return hint(usageError("nothing says what is wanted of the images"), "give --policy FILE, or --key FILE")
-	case len(images) == 0 && !f.printPolicy:
+	case len(images) == 0 && !f.printPolicy && f.bundleFile == "":
 		return hint(usageError("no image was named"), "hallmark verify IMAGE… --policy FILE")
 	case f.concurrency < 1:
 		return usageError("--concurrency is at least 1, not %d", f.concurrency)
@@ -98,6 +103,9 @@ func (f *verifyFlags) check(images []string) error {
 	return nil
 }
 
+// wants reports whether the command line itself says what is wanted.
+func (f *verifyFlags) wants() bool { return f.policy != "" || len(f.keys) > 0 }
+
 func (a *app) verifyPolicy(f *verifyFlags) (*policy.Policy, error) {
 	if f.policy != "" {
 		return a.loadPolicy(f.policy)
@@ -108,6 +116,9 @@ func (a *app) verifyPolicy(f *verifyFlags) (*policy.Policy, error) {
 func (a *app) verify(ctx context.Context, f *verifyFlags, images []string) error {
 	if err := f.check(images); err != nil {
 		return err
+	}
+	if f.bundleFile != "" {
+		return a.verifySealed(ctx, f, images)
 	}
 	p, err := a.verifyPolicy(f)
 	if err != nil {
@@ -136,7 +147,12 @@ func (a *app) verify(ctx context.Context, f *verifyFlags, images []string) error
 	if f.allowHTTP {
 		r.Insecure = append(r.Insecure, "--insecure-allow-http")
 	}
-	if err := a.printReport(r, f.output); err != nil {
+	return a.conclude(ctx, r, f.output)
+}
+
+// conclude prints the report and ends with its verdict.
+func (a *app) conclude(ctx context.Context, r *report.Report, output string) error {
+	if err := a.printReport(r, output); err != nil {
 		return undetermined(err)
 	}
 	if err := ctx.Err(); err != nil {

@@ -1,0 +1,214 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/hallmark-project/hallmark/policy"
+	"github.com/hallmark-project/hallmark/policy/airgap"
+	"github.com/hallmark-project/hallmark/policy/gate"
+	"github.com/hallmark-project/hallmark/policy/report"
+	"github.com/hallmark-project/hallmark/sign/publish"
+	"github.com/hallmark-project/hallmark/verify/oci"
+)
+
+// judgeTimeout bounds the judging of one image before it is sealed or loaded.
+const judgeTimeout = 2 * time.Minute
+
+func newBundleCommand(a *app) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "bundle",
+		Short: "Carry images and all that is needed to judge them in one file",
+		Long: `A sealed file holds images, all evidence about them, the policy with its trust roots,
+and the date until which they can be judged. hallmark verify --bundle-file reads it
+without any network. It is an OCI image layout in a tar.`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(newBundleSaveCommand(a), newBundleLoadCommand(a))
+	return cmd
+}
+
+type saveFlags struct {
+	registryFlags
+	policy       string
+	out          string
+	evidenceOnly bool
+	allowDenied  bool
+	output       string
+}
+
+func newBundleSaveCommand(a *app) *cobra.Command {
+	f := &saveFlags{}
+	cmd := &cobra.Command{
+		Use:   "save IMAGE… --policy FILE --out FILE",
+		Short: "Judge images, and seal them with evidence and policy into a file",
+		Long: `Judges each image under the policy and writes the allowed ones, all evidence about
+them, and the policy with its keys and trust roots inline into one file. A denied image
+is refused unless --allow-denied is given; one that could not be judged always is.
+
+The file says until when it can be judged: until the first key, certificate authority or
+log that the policy uses comes to its end.
+
+Exit codes: 0 sealed, 1 an image was denied or could not be copied, 2 an image could not
+be judged, 64 wrong usage.`,
+		Example: `  hallmark bundle save registry.example/app:1.2 registry.example/db:7 --policy policy.yaml --out release.tar
+  hallmark bundle save registry.example/app:1.2 --policy policy.yaml --evidence-only -o evidence.tar`,
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error { return a.bundleSave(cmd.Context(), f, args) },
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&f.policy, "policy", "", "the trust policy to judge by and to seal")
+	flags.StringVarP(&f.out, "out", "o", "", "the file to write")
+	flags.BoolVar(&f.evidenceOnly, "evidence-only", false, "leave out the layers of the images: they can be judged and not loaded")
+	flags.BoolVar(&f.allowDenied, "allow-denied", false, "seal images that the policy denies too; the file says so")
+	flags.StringVar(&f.output, "output", "text", "text or json")
+	f.registryFlags.add(flags)
+	return cmd
+}
+
+func (a *app) bundleSave(ctx context.Context, f *saveFlags, images []string) error {
+	switch {
+	case f.output != "text" && f.output != "json":
+		return usageError("--output is text or json, not %q", f.output)
+	case f.policy == "":
+		return hint(usageError("no policy was named"), "hallmark bundle save IMAGE… --policy FILE --out FILE")
+	case f.out == "":
+		return hint(usageError("nothing says where the file goes"), "hallmark bundle save IMAGE… --policy FILE --out FILE")
+	}
+	p, err := a.loadPolicy(f.policy)
+	if err != nil {
+		return err
+	}
+	client, err := f.client(false)
+	if err != nil {
+		return err
+	}
+	at := time.Now()
+	items := make([]airgap.Item, 0, len(images))
+	for _, image := range images {
+		ref, err := oci.ParseReference(image)
+		if err != nil {
+			return registryError(image, err)
+		}
+		items = append(items, airgap.Item{Reference: ref, Source: client})
+	}
+	g := gate.New(p, client, gate.Options{Timeout: judgeTimeout, Now: func() time.Time { return at }})
+	answers := g.JudgeAll(ctx, images...)
+	if err := a.refuse(report.New(p, at, answers...), f.allowDenied, "seal"); err != nil {
+		return err
+	}
+	for i := range items {
+		// By the digest that was judged: the tag may have moved since.
+		ref := items[i].Reference.At(answers[i].Digest)
+		if items[i].Whole, err = oci.Collect(ctx, client, ref, oci.CollectOptions{Suffixes: publish.EvidenceSuffixes()}); err != nil {
+			return registryError(images[i], err)
+		}
+		items[i].Judged = answers[i]
+	}
+	progress, finish := a.progress("sealing")
+	options := airgap.Options{Policy: p, Created: at, Version: version, Progress: progress}
+	if f.evidenceOnly {
+		options.Contents = airgap.EvidenceOnly
+	}
+	var index airgap.Index
+	size, err := writeWhole(f.out, func(out io.Writer) (err error) {
+		index, err = airgap.Save(ctx, out, items, options)
+		return err
+	})
+	finish()
+	if err != nil {
+		return registryError(f.out, err)
+	}
+	for _, item := range items {
+		for _, text := range item.Whole.Skipped {
+			fmt.Fprintf(a.stderr, "hallmark: warning: %s\n", report.Plain(text))
+		}
+	}
+	return a.printSealed(f.output, f.out, size, index)
+}
+
+// refuse prints the report and returns an error unless every image may be sealed or
+// loaded.
+func (a *app) refuse(r *report.Report, allowDenied bool, what string) error {
+	bad, code := "", exitDeny
+	for _, image := range r.Images {
+		switch image.Verdict {
+		case policy.Allow:
+		case policy.Deny:
+			if !allowDenied && bad == "" {
+				bad = fmt.Sprintf("%s is denied (%s)", image.Image, image.Reason)
+			}
+		default:
+			bad, code = fmt.Sprintf("%s could not be judged (%s)", image.Image, image.Reason), exitUndetermined
+		}
+	}
+	if bad == "" {
+		return nil
+	}
+	if err := r.WriteText(a.stderr, report.Style{}); err != nil {
+		return err
+	}
+	err := &codeError{err: fmt.Errorf("nothing was %sed: %s", what, bad), code: code}
+	if code == exitDeny {
+		return hint(err, "correct what the report above says, or give --allow-denied to %s it all the same", what)
+	}
+	return hint(err, "the report above says what could not be looked at")
+}
+
+// printSealed prints what a file holds.
+func (a *app) printSealed(output, path string, size int64, index airgap.Index) error {
+	if output == "json" {
+		return report.WriteJSON(a.stdout, index)
+	}
+	fmt.Fprintf(a.stdout, "sealed %s (%s)\n", path, bytesText(size))
+	for _, image := range index.Images {
+		fmt.Fprintf(a.stdout, "  %-5s  %s\n", image.Verdict, image)
+	}
+	fmt.Fprintf(a.stdout, "  policy %s  %s\n  %s\n", index.Policy.Name, index.Policy.Digest, judgeable(index))
+	return nil
+}
+
+// judgeable says until when a file can be judged.
+func judgeable(index airgap.Index) string {
+	if index.JudgeUntil.IsZero() {
+		return "can be judged without an end"
+	}
+	return fmt.Sprintf("can be judged until %s: %s", index.JudgeUntil.UTC().Format(time.RFC3339), index.Because)
+}
+
+// writeWhole writes a file that is there whole or not at all.
+func writeWhole(path string, write func(io.Writer) error) (size int64, err error) {
+	file, err := os.CreateTemp(filepath.Dir(path), ".hallmark-*")
+	if err != nil {
+		return 0, fmt.Errorf("writing %s: %w", path, err)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, file.Close(), os.Remove(file.Name()))
+		}
+	}()
+	if err := write(file); err != nil {
+		return 0, err
+	}
+	if err := file.Chmod(0o644); err != nil {
+		return 0, fmt.Errorf("writing %s: %w", path, err)
+	}
+	if err := file.Sync(); err != nil {
+		return 0, fmt.Errorf("writing %s: %w", path, err)
+	}
+	if size, err = file.Seek(0, io.SeekCurrent); err != nil {
+		return 0, fmt.Errorf("writing %s: %w", path, err)
+	}
+	if err := os.Rename(file.Name(), path); err != nil {
+		return 0, fmt.Errorf("writing %s: %w", path, err)
+	}
+	return size, file.Close()
+}
