@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 
 	protobundle "github.com/sigstore/protobuf-specs/gen/pb-go/bundle/v1"
 	protocommon "github.com/sigstore/protobuf-specs/gen/pb-go/common/v1"
@@ -211,7 +212,12 @@ func proveEnvelope(entry *protorekor.TransparencyLogEntry, parsed *entity, signe
 // bundle, and so does a threshold of different logs that is not reached.
 func (v *Verifier) proveEnvelopes(e Evidence, parsed *entity, signer []byte, certificate bool, trusted root.TrustedMaterial) *Rejection {
 	logs := make(map[string]bool)
-	for _, entry := range parsed.kept {
+	for i, entry := range parsed.kept {
+		if slices.ContainsFunc(parsed.kept[:i], func(earlier *protorekor.TransparencyLogEntry) bool {
+			return bytes.Equal(earlier.GetLogId().GetKeyId(), entry.GetLogId().GetKeyId()) && earlier.GetLogIndex() == entry.GetLogIndex()
+		}) {
+			return e.reject(StepLog, ReasonThreshold, errors.New("the same log entry stands twice"))
+		}
 		id := hex.EncodeToString(entry.GetLogId().GetKeyId())
 		if _, known := trusted.RekorLogs()[id]; !known {
 			continue // as the engine does: an unknown log's entry proves nothing

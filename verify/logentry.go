@@ -15,6 +15,8 @@ import (
 	"github.com/sigstore/sigstore-go/pkg/bundle"
 	"github.com/sigstore/sigstore-go/pkg/root"
 	sigverify "github.com/sigstore/sigstore-go/pkg/verify"
+	"github.com/transparency-dev/merkle/proof"
+	"github.com/transparency-dev/merkle/rfc6962"
 
 	"github.com/hallmark-project/hallmark/attest/wording"
 )
@@ -46,9 +48,18 @@ func checkEntryKinds(e Evidence, parsed *entity) *Rejection {
 		if version != "v0.1" && entry.GetInclusionProof() == nil {
 			return e.reject(StepLog, ReasonLogProof, errors.New("a log entry has no inclusion proof"))
 		}
-		if proof := entry.GetInclusionProof(); proof != nil {
-			if err := checkTree(proof); err != nil {
+		if included := entry.GetInclusionProof(); included != nil {
+			if err := checkTree(included); err != nil {
 				return e.reject(StepLog, ReasonLogProof, err)
+			}
+			if body.Kind == kindHashedRekord && body.APIVersion == versionV2 {
+				if err := checkBody(entry); err != nil {
+					reason := ReasonLogProof
+					if speaksOfOther(entry, parsed) {
+						reason = ReasonLogMismatch
+					}
+					return e.reject(StepLog, reason, err)
+				}
 			}
 		}
 	}
@@ -76,16 +87,32 @@ func (v *Verifier) checkLogTimes(e Evidence, fact *Fact, trusted root.TrustedMat
 // checkTree compares the tree that a proof is about with the one that its checkpoint
 // is about (C2SP tlog-checkpoint: origin, size, root hash): the engine computes with
 // the proof's size, and a path may fit several.
-func checkTree(proof *protorekor.InclusionProof) error {
-	lines := strings.SplitN(proof.GetCheckpoint().GetEnvelope(), "\n", 4)
+func checkTree(included *protorekor.InclusionProof) error {
+	lines := strings.SplitN(included.GetCheckpoint().GetEnvelope(), "\n", 4)
 	if len(lines) < 4 {
 		return errors.New("the checkpoint has no origin, size and root hash")
 	}
-	if size := strconv.FormatInt(proof.GetTreeSize(), 10); size != lines[1] {
+	if size := strconv.FormatInt(included.GetTreeSize(), 10); size != lines[1] {
 		return fmt.Errorf("the inclusion proof is about a tree of %s entries, its checkpoint about one of %q", size, wording.Short(lines[1]))
 	}
-	if hash := base64.StdEncoding.EncodeToString(proof.GetRootHash()); hash != lines[2] {
+	if hash := base64.StdEncoding.EncodeToString(included.GetRootHash()); hash != lines[2] {
 		return fmt.Errorf("the inclusion proof is about the root hash %s, its checkpoint about %q", hash, wording.Short(lines[2]))
+	}
+	return nil
+}
+
+// checkBody proves that a Rekor v2 entry's own body is what the log holds (RFC 6962,
+// section 2.1.1). The engine proves a body that it rebuilds from the bundle, and does
+// not look at the one that is there.
+func checkBody(entry *protorekor.TransparencyLogEntry) error {
+	included := entry.GetInclusionProof()
+	if entry.GetLogIndex() != included.GetLogIndex() || included.GetLogIndex() < 0 || included.GetTreeSize() < 0 {
+		return fmt.Errorf("the log entry has the index %d, its inclusion proof is about %d", entry.GetLogIndex(), included.GetLogIndex())
+	}
+	leaf := rfc6962.DefaultHasher.HashLeaf(entry.GetCanonicalizedBody())
+	err := proof.VerifyInclusion(rfc6962.DefaultHasher, uint64(included.GetLogIndex()), uint64(included.GetTreeSize()), leaf, included.GetHashes(), included.GetRootHash())
+	if err != nil {
+		return fmt.Errorf("the entry's body is not what the log holds: %w", err)
 	}
 	return nil
 }
