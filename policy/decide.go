@@ -110,6 +110,7 @@ func (p *Policy) Decide(img Image, _ time.Time) Decision {
 		})
 	}
 	decision.Warnings = append(decision.Warnings, r.anyone...)
+	decision.nameRoots(p.roots)
 	decision.settle()
 	return decision
 }

@@ -193,4 +193,9 @@ type Attempt struct {
 	Reason   verify.Reason `json:"reason,omitempty"`
 	Detail   string        `json:"detail,omitempty"`
 	Checks   []verify.Step `json:"checks,omitempty"`
+	// Identity, Times and Log are what was proved beside the signature of keyless
+	// evidence.
+	Identity *Identity     `json:"identity,omitempty"`
+	Times    []SigningTime `json:"times,omitempty"`
+	Log      []LogEntry    `json:"log,omitempty"`
 }

@@ -77,7 +77,9 @@ func attempt(f verify.Fact) Attempt {
 			kind = f.Statement.PredicateType
 		}
 	}
-	return Attempt{Origin: f.Origin.String(), Signer: f.Signer.String(), Type: kind, Checks: slices.Clone(f.Checks)}
+	a := Attempt{Origin: f.Origin.String(), Signer: f.Signer.String(), Type: kind, Checks: slices.Clone(f.Checks)}
+	a.witnesses(f)
+	return a
 }
 
 // refused describes a rejection as tried evidence.
@@ -121,7 +123,8 @@ func sortTried(tried []Attempt) {
 	}
 	slices.SortFunc(tried, func(a, b Attempt) int {
 		return cmp.Or(rank(a)-rank(b), cmp.Compare(a.Type, b.Type), cmp.Compare(a.Origin, b.Origin), cmp.Compare(a.Signer, b.Signer),
-			cmp.Compare(a.Reason, b.Reason), cmp.Compare(a.Detail, b.Detail), slices.Compare(a.Checks, b.Checks))
+			cmp.Compare(a.Reason, b.Reason), cmp.Compare(a.Detail, b.Detail), slices.Compare(a.Checks, b.Checks),
+			cmp.Compare(a.witnessed(), b.witnessed()))
 	})
 }
 

@@ -85,17 +85,7 @@ func ForKey(keys ...trust.Key) (*Policy, error) {
 		}
 		signer.Keys = append(signer.Keys, keyEntry{PEM: word(string(key.PEM()))})
 	}
-	d := &document{
-		APIVersion: word(APIVersion),
-		Kind:       word(KindPolicy),
-		Metadata:   &metadata{Name: word("key")},
-		Signers:    []signerEntry{signer},
-		Rules: []ruleEntry{{
-			Name:    word("key"),
-			Images:  []text{word("**")},
-			Require: &requireEntry{Signatures: &signaturesEntry{From: []text{word("key")}}},
-		}},
-	}
+	d := forAll("key", signaturesEntry{From: []text{word("key")}}, signer)
 	f := &faults{file: "--key"}
 	p := (&compiler{faults: f}).policy(d)
 	if err := f.err(); err != nil {

@@ -35,6 +35,8 @@ type Report struct {
 	// Time is when the images were judged.
 	Time   time.Time `json:"time"`
 	Policy Policy    `json:"policy"`
+	// TrustRoots are what certificates were proved with, by name.
+	TrustRoots []TrustRoot `json:"trustRoots,omitempty"`
 	// Insecure lists what was weakened on the command line, such as
 	// "--insecure-allow-http".
 	Insecure []string `json:"insecure,omitempty"`
@@ -46,6 +48,36 @@ type Report struct {
 type Policy struct {
 	Name   string        `json:"name"`
 	Digest digest.Digest `json:"digest"`
+}
+
+// TrustRoot names one trust root of the policy by name and content.
+type TrustRoot struct {
+	Name   string        `json:"name"`
+	Digest digest.Digest `json:"digest"`
+	// Need is how many different witnesses it asks for.
+	Need Need `json:"need"`
+	// Fetched is when the root was fetched, for one that is refreshed; the caller
+	// fills it in, with [Report.SetFetched].
+	Fetched time.Time `json:"fetched,omitzero"`
+	// AgeSeconds is how long before the report that was.
+	AgeSeconds int64 `json:"ageSeconds,omitempty"`
+}
+
+// Need is a number of witnesses: of different logs, time sources and certificate
+// logs. Zero asks for none.
+type Need struct {
+	Log        int `json:"log"`
+	Timestamps int `json:"timestamps"`
+	SCT        int `json:"sct"`
+}
+
+// SetFetched says when the root of a digest was fetched, under all its names.
+func (r *Report) SetFetched(root digest.Digest, at time.Time) {
+	for i := range r.TrustRoots {
+		if t := &r.TrustRoots[i]; t.Digest == root {
+			t.Fetched, t.AgeSeconds = at.UTC(), int64(r.Time.Sub(at)/time.Second)
+		}
+	}
 }
 
 // Image is the outcome for one image.
@@ -80,6 +112,10 @@ func New(p *policy.Policy, at time.Time, images ...*Image) *Report {
 	r := &Report{Schema: Schema, Time: at.UTC(), Images: images, Verdict: policy.Allow}
 	if p != nil {
 		r.Policy = Policy{Name: p.Name(), Digest: p.Digest()}
+		for _, anchor := range p.TrustRoots() {
+			need := Need{Log: anchor.Need.LogEntries, Timestamps: anchor.Need.Timestamps, SCT: anchor.Need.SCTs}
+			r.TrustRoots = append(r.TrustRoots, TrustRoot{Name: anchor.Name, Digest: anchor.Root.Digest(), Need: need})
+		}
 	}
 	if len(images) == 0 {
 		r.Verdict = policy.Undetermined

@@ -60,6 +60,24 @@ func allowed() *report.Image {
 	}
 }
 
+func keyless() *report.Image {
+	i := allowed()
+	d := &i.Demands[0]
+	d.Tried = []policy.Attempt{{
+		Origin: "referrers-api registry.example/app@sha256:ab12", Type: "signature", Accepted: true, Detail: "signed by release",
+		Signer:   "https://github.com/acme/app/.github/workflows/release.yml@refs/tags/v1 (https://token.actions.githubusercontent.com)",
+		Checks:   []verify.Step{verify.StepParse, verify.StepLog, verify.StepTimestamp, verify.StepCertificate, verify.StepSCT, verify.StepSignature},
+		Identity: &policy.Identity{Subject: "https://github.com/acme/app/.github/workflows/release.yml@refs/tags/v1", Type: "URI", Issuer: "https://token.actions.githubusercontent.com", TrustRoot: "public", Root: index},
+		Times:    []policy.SigningTime{{Time: noon, Source: "log", URI: "https://rekor.example"}, {Time: noon.Add(time.Second), Source: "tsa", URI: "https://tsa.example"}},
+		Log:      []policy.LogEntry{{LogID: "c0d2", URI: "https://rekor.example", Index: 123456789}},
+	}, {
+		Origin: "referrers-api registry.example/app@sha256:ef56", Type: "signature", Signer: "mallory@evil.example (https://accounts.google.com)", Reason: verify.ReasonIssuerMismatch,
+		Detail:   "its signer is not release: issuer: found https://accounts.google.com, wanted https://token.actions.githubusercontent.com",
+		Identity: &policy.Identity{Subject: "mallory@evil.example", Type: "Email", Issuer: "https://accounts.google.com", TrustRoot: "public", Root: index},
+	}}
+	return i
+}
+
 func denied() *report.Image {
 	return &report.Image{
 		Image: "registry.example/app@" + index.String(), Name: "registry.example/app", Digest: index,
@@ -89,12 +107,19 @@ func unreachable() *report.Image {
 func TestGolden(t *testing.T) {
 	t.Parallel()
 	for name, images := range map[string][]*report.Image{
-		"allow": {allowed()}, "deny": {denied()}, "undetermined": {unreachable()}, "several": {allowed(), denied(), unreachable()},
+		"allow": {allowed()}, "deny": {denied()}, "undetermined": {unreachable()}, "several": {allowed(), denied(), unreachable()}, "keyless": {keyless()},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r := report.New(nil, noon, images...)
 			r.Policy = report.Policy{Name: "acme", Digest: platform}
+			if name == "keyless" {
+				r.TrustRoots = []report.TrustRoot{
+					{Name: "acme", Digest: platform, Need: report.Need{Log: 2, Timestamps: 1}},
+					{Name: "public", Digest: index, Need: report.Need{Log: 1, Timestamps: 1, SCT: 1}},
+				}
+				r.SetFetched(index, noon.Add(-75*time.Hour))
+			}
 			if name == "allow" {
 				r.Insecure = []string{"--insecure-allow-http"}
 			}
@@ -168,12 +193,16 @@ func TestHostileText(t *testing.T) {
 					Name: bad, Digest: platform, Platform: bad, Reason: reason, Wanted: bad, Found: bad, Hint: bad,
 					Tried: []policy.Attempt{
 						{Origin: bad, Signer: bad, Type: bad, Reason: reason, Detail: bad},
-						{Origin: bad, Signer: bad, Type: bad, Accepted: true, Checks: []verify.Step{verify.Step(bad)}},
+						{
+							Origin: bad, Signer: bad, Type: bad, Accepted: true, Checks: []verify.Step{verify.Step(bad)},
+							Identity: &policy.Identity{Subject: bad, Type: bad, Issuer: bad, TrustRoot: bad},
+							Times:    []policy.SigningTime{{Source: bad, URI: bad}}, Log: []policy.LogEntry{{LogID: bad, URI: bad}},
+						},
 					},
 				}}},
 			}
 			r := report.New(nil, noon, image)
-			r.Policy.Name, r.Insecure = bad, []string{bad}
+			r.Policy.Name, r.Insecure, r.TrustRoots = bad, []string{bad}, []report.TrustRoot{{Name: bad}}
 			var text, raw bytes.Buffer
 			if err := r.WriteText(&text, report.Style{}); err != nil {
 				t.Fatal(err)

@@ -35,6 +35,9 @@ func (r *Report) WriteText(w io.Writer, style Style) error {
 	if len(r.Images) > 1 {
 		t.summary(r)
 	}
+	for _, root := range r.TrustRoots {
+		t.field("trust root", root.describe())
+	}
 	for _, weakened := range r.Insecure {
 		t.field("insecure", weakened+" was given")
 	}
@@ -161,6 +164,7 @@ func (t *text) attempt(a policy.Attempt) {
 	}
 	t.more("counted: " + what)
 	t.more("         in " + a.Origin)
+	t.witnesses(a)
 	if len(a.Checks) > 0 {
 		steps := make([]string, len(a.Checks))
 		for i, step := range a.Checks {
