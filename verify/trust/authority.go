@@ -52,7 +52,9 @@ type Authority struct {
 
 // WithAuthority trusts the certificates and timestamps of one's own authority.
 // Its leaves need the extended key usage codeSigning, or none. Several
-// timestamps of one authority count as one. Errors wrap [ErrRootInvalid].
+// timestamps of one authority count as one. What such an authority certifies is
+// any name and any claim: give it a root of its own where only some names are its.
+// Errors wrap [ErrRootInvalid].
 func WithAuthority(authority Authority) Option {
 	return func(r *Root) error {
 		material, err := authority.material()
