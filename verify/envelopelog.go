@@ -10,7 +10,9 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"regexp"
 	"slices"
+	"strings"
 
 	protobundle "github.com/sigstore/protobuf-specs/gen/pb-go/bundle/v1"
 	protocommon "github.com/sigstore/protobuf-specs/gen/pb-go/common/v1"
@@ -29,7 +31,6 @@ import (
 // Kinds of log entries about envelopes.
 const (
 	kindHashedRekord = "hashedrekord"
-	kindDSSE         = "dsse"
 	versionV1        = "0.0.1"
 	versionV2        = "0.0.2"
 )
@@ -102,14 +103,16 @@ func recordedHash(entry *protorekor.TransparencyLogEntry) (hashName, error) {
 	return found, nil
 }
 
-// keptEntries takes the entries out of a bundle that the engine does not read: those
-// of kind dsse 0.0.2, which Rekor v2 took until rekor-tiles v2.3.0. They are checked
-// by proveEnvelope. A bundle with such entries must have no others.
+// keptEntries takes the entries out of a bundle that the engine does not read, though
+// clients of Sigstore must: those about envelopes (kinds dsse and intoto) that stand in
+// a log whose checkpoint is a Rekor v2's. Rekor v2 took such entries until rekor-tiles
+// v2.3.0. They are checked by proveEnvelope. A bundle with such entries must have no
+// others.
 func keptEntries(e Evidence, wire *protobundle.Bundle) (*protobundle.Bundle, []*protorekor.TransparencyLogEntry, *Rejection) {
 	entries := wire.GetVerificationMaterial().GetTlogEntries()
 	kept := 0
 	for _, entry := range entries {
-		if kind := entry.GetKindVersion(); kind.GetKind() == kindDSSE && kind.GetVersion() == versionV2 {
+		if kind := entry.GetKindVersion(); kind.GetKind() != kindHashedRekord && readers[kindVersion{kind.GetKind(), kind.GetVersion()}] != nil && noteOfV2(entry) {
 			kept++
 		}
 	}
@@ -117,7 +120,7 @@ func keptEntries(e Evidence, wire *protobundle.Bundle) (*protobundle.Bundle, []*
 		return wire, nil, nil
 	}
 	if kept < len(entries) {
-		return nil, nil, e.reject(StepLog, ReasonLogMismatch, errors.New("the bundle mixes log entries of kind dsse 0.0.2 with others"))
+		return nil, nil, e.reject(StepLog, ReasonLogMismatch, errors.New("the bundle mixes log entries about envelopes in a Rekor v2 with others"))
 	}
 	if kept > maxLogEntries {
 		return nil, nil, e.reject(StepLog, ReasonLimitExceeded, fmt.Errorf("%d log entries, at most %d are read", kept, maxLogEntries))
@@ -130,35 +133,17 @@ func keptEntries(e Evidence, wire *protobundle.Bundle) (*protobundle.Bundle, []*
 	return rest, entries, nil
 }
 
+// noteOfV2 reports whether an entry's checkpoint is a Rekor v2's: the origin of a Rekor
+// v1 ends with the number of its tree.
+func noteOfV2(entry *protorekor.TransparencyLogEntry) bool {
+	origin, _, found := strings.Cut(entry.GetInclusionProof().GetCheckpoint().GetEnvelope(), "\n")
+	return found && !originV1.MatchString(origin)
+}
+
+var originV1 = regexp.MustCompile(` - [0-9]+$`)
+
 // maxLogEntries bounds the log entries of one bundle, as the engine does.
 const maxLogEntries = 32
-
-// bodyDSSE is the canonical body of a Rekor v2 entry of kind dsse (rekor-tiles v2.2,
-// api/proto/rekor_entry.proto).
-type bodyDSSE struct {
-	APIVersion string `json:"apiVersion"`
-	Kind       string `json:"kind"`
-	Spec       struct {
-		DSSE struct {
-			PayloadHash struct {
-				Algorithm string `json:"algorithm"`
-				Digest    []byte `json:"digest"`
-			} `json:"payloadHash"`
-			Signatures []struct {
-				Content  []byte `json:"content"`
-				Verifier struct {
-					KeyDetails  string   `json:"keyDetails"`
-					Certificate *rawBody `json:"x509Certificate"`
-					PublicKey   *rawBody `json:"publicKey"`
-				} `json:"verifier"`
-			} `json:"signatures"`
-		} `json:"dsseV002"`
-	} `json:"spec"`
-}
-
-type rawBody struct {
-	RawBytes []byte `json:"rawBytes"`
-}
 
 // proveEnvelope proves the inclusion of one kept entry, and that it is about the
 // bundle's own envelope, signature and signer. signer is the certificate's or the
@@ -186,23 +171,22 @@ func proveEnvelope(entry *protorekor.TransparencyLogEntry, parsed *entity, signe
 	if err := logverify.VerifyLogEntry(entry, verifier); err != nil {
 		return ReasonLogProof, err
 	}
-	var body bodyDSSE
-	if err := decodeStrict(entry.GetCanonicalizedBody(), &body); err != nil {
+	kind := entry.GetKindVersion()
+	read := readers[kindVersion{kind.GetKind(), kind.GetVersion()}]
+	if read == nil {
+		return ReasonLogMismatch, fmt.Errorf("a log entry of kind %q", wording.Short(kind.GetKind()))
+	}
+	about, err := read(entry.GetCanonicalizedBody())
+	if err != nil {
 		return ReasonLogMismatch, fmt.Errorf("reading a log entry's body: %w", err)
 	}
-	record := body.Spec.DSSE
 	sum := sha256.Sum256(parsed.payload)
 	switch {
-	case record.PayloadHash.Algorithm != protocommon.HashAlgorithm_SHA2_256.String() || !bytes.Equal(record.PayloadHash.Digest, sum[:]):
+	case !bytes.Equal(about.payloadHash, sum[:]):
 		return ReasonLogMismatch, errors.New("the log entry is about another payload")
-	case len(record.Signatures) != 1 || !bytes.Equal(record.Signatures[0].Content, parsed.bundle.GetDsseEnvelope().GetSignatures()[0].GetSig()):
+	case !bytes.Equal(about.signature, parsed.bundle.GetDsseEnvelope().GetSignatures()[0].GetSig()):
 		return ReasonLogMismatch, errors.New("the log entry is about another signature")
-	}
-	recorded := record.Signatures[0].Verifier.PublicKey
-	if certificate {
-		recorded = record.Signatures[0].Verifier.Certificate
-	}
-	if recorded == nil || len(signer) == 0 || !bytes.Equal(recorded.RawBytes, signer) {
+	case about.certificate != certificate || len(signer) == 0 || !bytes.Equal(about.signer, signer):
 		return ReasonLogMismatch, errors.New("the log entry is about another signer")
 	}
 	return "", nil
