@@ -1,12 +1,15 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 
 	"github.com/spf13/cobra"
 
+	"github.com/hallmark-project/hallmark/attest"
 	"github.com/hallmark-project/hallmark/policy/report"
 	"github.com/hallmark-project/hallmark/sign"
 	"github.com/hallmark-project/hallmark/sign/keys"
@@ -15,13 +18,17 @@ import (
 func newSignBlobCommand(a *app) *cobra.Command {
 	var f identityFlags
 	var bundle string
+	var statement bool
 	cmd := &cobra.Command{
 		Use:   "sign-blob FILE",
 		Short: "Sign a file of any size",
 		Long: `Signs a file as a message signature and writes a Sigstore bundle. The file is streamed and
 read once. Ed25519 keys
 make Ed25519ph, which cosign 2 does not verify with a key: use another key for files that cosign
-shall verify. - is standard input; without --bundle the bundle goes to standard output.`,
+shall verify. - is standard input; without --bundle the bundle goes to standard output.
+
+With --statement the file is an in-toto statement, which is signed as a DSSE envelope. Its
+subjects are what the bundle is then about.`,
 		Example: `  hallmark sign-blob --bundle app.sigstore.json app.tar.gz      # keyless, see hallmark sign --help
   hallmark sign-blob --key hallmark.key --bundle app.sigstore.json app.tar.gz`,
 		Args: cobra.ExactArgs(1),
@@ -48,7 +55,12 @@ shall verify. - is standard input; without --bundle the bundle goes to standard 
 			if err != nil {
 				return signingError(err)
 			}
-			evidence, err := sign.Blob(cmd.Context(), content, signer)
+			var evidence sign.Evidence
+			if statement {
+				evidence, err = signStatement(cmd.Context(), content, signer)
+			} else {
+				evidence, err = sign.Blob(cmd.Context(), content, signer)
+			}
 			if err != nil {
 				return signingError(fmt.Errorf("%s: %w", args[0], err))
 			}
@@ -65,8 +77,29 @@ shall verify. - is standard input; without --bundle the bundle goes to standard 
 	}
 	flags := cmd.Flags()
 	f.add(flags)
+	flags.BoolVar(&statement, "statement", false, "the file is an in-toto statement: sign it as one, about its own subjects")
 	flags.StringVar(&bundle, "bundle", "", "write the bundle to this file")
 	return cmd
+}
+
+// signStatement signs a file that is an in-toto statement.
+func signStatement(ctx context.Context, file io.Reader, signer sign.Signer) (sign.Evidence, error) {
+	raw, err := io.ReadAll(io.LimitReader(file, attest.MaxStatementBytes+1))
+	if err != nil {
+		return sign.Evidence{}, err
+	}
+	if len(raw) > attest.MaxStatementBytes {
+		return sign.Evidence{}, fmt.Errorf("a statement of more than %d MB", attest.MaxStatementBytes>>20)
+	}
+	statement, err := attest.ParseStatement(raw)
+	if err != nil {
+		return sign.Evidence{}, hint(err, "the file must be one in-toto statement; without --statement any file is signed")
+	}
+	all := statement.Digests()
+	if len(all) == 0 {
+		return sign.Evidence{}, hint(errors.New("no subject has a digest of a known algorithm"), "name subjects by sha256, sha384 or sha512")
+	}
+	return sign.Statement(ctx, statement, all[0], signer)
 }
 
 // writeBundle writes a bundle completely or not at all. An older file is replaced:
