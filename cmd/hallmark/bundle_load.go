@@ -120,7 +120,7 @@ func destinations(index airgap.Index, registry string) ([]oci.Reference, error) 
 		if err != nil {
 			return nil, registryError(registry, err)
 		}
-		if host, _, _ := strings.Cut(registry, "/"); ref.Host != host && !strings.HasSuffix(ref.Host, "docker.io") {
+		if host, _, _ := strings.Cut(registry, "/"); host != "localhost" && !strings.ContainsAny(host, ".:") {
 			return nil, hint(usageError("%q is no registry", registry), "name a registry and a folder, such as registry.internal or registry.internal/mirror")
 		}
 		if image.Tag == "" {

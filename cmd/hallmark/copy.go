@@ -150,14 +150,14 @@ func copyError(to string, err error) error {
 		return hint(err, "do not use what is there now; look who else writes to %s, and run the command again", to)
 	case errors.Is(err, oci.ErrDigestMismatch), errors.Is(err, oci.ErrSizeMismatch):
 		return hint(err, "the source sends bytes that are not those of the digest; the tag was not written")
-	case errors.Is(err, publish.ErrNotStored) && errors.Is(err, oci.ErrUnauthorized):
+	case errors.Is(err, oci.ErrUnauthorized):
 		return hint(err, "is an account that may push to %s logged in? What was sent so far is not visible under its tag", to)
 	case errors.Is(err, oci.ErrOffline):
 		return registryError(to, err)
-	case errors.Is(err, publish.ErrNotStored):
-		return hint(err, "the tag was not written; run the same command again, and it goes on where it stopped")
+	case errors.Is(err, context.Canceled):
+		return err
 	}
-	return writeError(to, err)
+	return hint(err, "the tag was not written; run the same command again, and it goes on where it stopped")
 }
 
 func (a *app) printCopied(output, from, to string, r publish.CopyResult) error {

@@ -72,13 +72,13 @@ func (p *Publisher) Copy(ctx context.Context, source CopySource, from oci.Refere
 	c := &copying{publisher: p, source: source, from: from, to: to, options: o}
 	c.result = CopyResult{Digest: whole.Top.Digest, Manifests: len(whole.Image), Evidence: len(whole.Attached), EvidenceSkipped: whole.Skipped}
 	if err := c.content(ctx, whole.Image); err != nil {
-		return CopyResult{}, notStored(fmt.Errorf("copying to %s: %w", to, err))
+		return CopyResult{}, fmt.Errorf("copying to %s: %w", to, err)
 	}
 	if err := c.attached(ctx, whole.Attached); err != nil {
-		return CopyResult{}, notStored(fmt.Errorf("copying the evidence to %s: %w", to.At(whole.Top.Digest), err))
+		return CopyResult{}, fmt.Errorf("copying the evidence to %s: %w", to.At(whole.Top.Digest), err)
 	}
 	if err := c.tag(ctx, whole); err != nil {
-		return CopyResult{}, notStored(fmt.Errorf("copying to %s: %w", to, err))
+		return CopyResult{}, fmt.Errorf("copying to %s: %w", to, err)
 	}
 	return c.result, nil
 }
