@@ -2,15 +2,25 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	prototrustroot "github.com/sigstore/protobuf-specs/gen/pb-go/trustroot/v1"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/hallmark-project/hallmark/policy"
 	"github.com/hallmark-project/hallmark/policy/airgap"
+	"github.com/hallmark-project/hallmark/policy/report"
 	"github.com/hallmark-project/hallmark/sign/keys"
+	"github.com/hallmark-project/hallmark/sign/publish"
+	"github.com/hallmark-project/hallmark/verify/oci"
 	"github.com/hallmark-project/hallmark/verify/oci/registrytest"
+	"github.com/hallmark-project/hallmark/verify/verifytest"
 )
 
 // airgapped is a sealed file with a signed index of a registry that is gone.
@@ -187,5 +197,64 @@ func TestBundleCutShort(t *testing.T) {
 	left, err := os.ReadDir(dir)
 	if content, readErr := os.ReadFile(path); err != nil || readErr != nil || string(content) != "old" || len(left) != 1 {
 		t.Errorf("the folder holds %v; %v %v", left, err, readErr)
+	}
+}
+
+// TestBundleExpires: after its date a file is refused by the policy in it, and
+// judged by a newer one.
+func TestBundleExpires(t *testing.T) {
+	t.Parallel()
+	w := newAirgapped(t)
+	then := time.Now().Add(-90 * 24 * time.Hour)
+	end := then.Add(30 * 24 * time.Hour)
+	instance := verifytest.NewInstanceAt(t, then)
+	root := instance.TrustedRoot(t, func(root *prototrustroot.TrustedRoot) {
+		for _, log := range root.GetTlogs() {
+			log.GetPublicKey().ValidFor.End = timestamppb.New(end)
+		}
+	})
+	text := fmt.Sprintf(`apiVersion: hallmark.dev/v1alpha1
+kind: TrustPolicy
+metadata: {name: lab}
+trustRoots: {lab: {sigstore: root.json}}
+signers: {ci: {keyless: {trustRoot: lab, issuer: %q, subject: {uri: %q}}}}
+rules: [{name: all, images: ["**"], require: {signatures: {from: [ci]}}}]
+`, verifytest.DefaultIssuer, verifytest.DefaultURI)
+	p, err := policy.Parse("lab.yaml", []byte(text), func(string) ([]byte, error) { return root, nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, err := airgap.Open(t.Context(), w.file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	ref, err := file.Reference(file.Index.Images[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole, err := oci.Collect(t.Context(), file.Layout(), ref, oci.CollectOptions{Suffixes: publish.EvidenceSuffixes()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := filepath.Join(t.TempDir(), "old.tar")
+	if _, err := writeWhole(old, func(out io.Writer) error {
+		item := airgap.Item{Reference: ref, Source: file.Layout(), Whole: whole, Judged: &report.Image{Digest: ref.Digest, Decision: policy.Decision{Verdict: policy.Allow}}}
+		_, err := airgap.Save(t.Context(), out, []airgap.Item{item}, airgap.Options{Policy: p, Created: then})
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	date := end.UTC().Format("2006-01-02")
+	got := runVerb(t.Context(), nil, "verify", "--bundle-file", old)
+	if got.code != 2 || !contains(got.stdout, "TRUSTROOT_EXPIRED", date, "lab") || !contains(got.stderr, date) {
+		t.Errorf("%+v", got)
+	}
+	reg := registrytest.New(t)
+	if got := runVerb(t.Context(), nil, "bundle", "load", old, reg.Host()); got.code != 2 || !contains(got.stderr, "TRUSTROOT_EXPIRED") || len(reg.Requests()) > 0 {
+		t.Errorf("%+v", got)
+	}
+	if got := runVerb(t.Context(), nil, "verify", "--bundle-file", old, "--policy", w.policy); got.code != 0 {
+		t.Errorf("by a newer policy: %+v", got)
 	}
 }
