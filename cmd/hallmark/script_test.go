@@ -4,6 +4,8 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/hallmark-project/hallmark/verify/oci/registrytest"
 )
 
 // TestMain lets scripts run hallmark as a process of its own, with its own
@@ -13,12 +15,21 @@ func TestMain(m *testing.M) {
 }
 
 // TestScripts runs each script of testdata/script in an empty folder. The
-// environment of a script holds nothing of the caller's but PATH.
+// environment of a script holds nothing of the caller's but PATH. $REGISTRY is a
+// registry for all scripts, each of which keeps to a folder of its own name; $LOCKED
+// is one that wants the password marker-4711.
 func TestScripts(t *testing.T) {
 	t.Parallel()
+	open := registrytest.New(t)
+	locked := registrytest.New(t, registrytest.WithBasicAuth("user", "marker-4711"))
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("REGISTRY", open.Host())
+			env.Setenv("LOCKED", locked.Host())
+			return nil
+		},
 	})
 }
