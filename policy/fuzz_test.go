@@ -11,6 +11,10 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte(full))
 	f.Add([]byte(require("signatures: {from: [a]}")))
 	f.Add([]byte(require("statements:\n- type: custom\n  from: [a]\n  cel:\n  - |\n    statement.predicate ==\n      \"x: 'y' # z\"\n")))
+	f.Add([]byte(identities))
+	f.Add([]byte(keyless(full3)))
+	f.Add([]byte(keyless(byURI)))
+	f.Add([]byte(keyless(`{trustRoot: corp, issuer: {regexp: 'https://a\.example/.*'}, subject: {dns: [{glob: '*.acme.example'}, a.example]}}`)))
 	f.Add([]byte("a: &a [*a]"))
 	f.Add([]byte("{\"kind\": \"TrustPolicy\"}"))
 	if p, err := ForKey(key(f, "a")); err == nil {

@@ -12,6 +12,36 @@ const (
 	release = "https://github.com/acme/app/.github/workflows/release.yml@refs/tags/v1.2.3"
 )
 
+// identities is the example of docs/policy.md.
+const identities = `apiVersion: hallmark.dev/v1alpha1
+kind: TrustPolicy
+metadata: {name: acme-keyless}
+trustRoots:
+  public: {sigstore: public-good}
+  acme: {sigstore: other.json, log: 2}
+  corp: {x509: {roots: corp.pem, intermediates: issuing.pem, timestampRoots: tsa.pem}}
+signers:
+  release:
+    keyless:
+      trustRoot: public
+      issuer: https://token.actions.githubusercontent.com
+      github: {repository: acme/app, workflow: .github/workflows/release.yml, ref: {glob: refs/tags/v*}, runner: github-hosted}
+  builders:
+    keyless: {trustRoot: acme, issuer: https://gitlab.acme.example, gitlab: {project: acme/app, ref: refs/heads/main}}
+  people:
+    keyless: {trustRoot: public, issuer: https://accounts.google.com, subject: {email: [release@acme.example, security@acme.example]}}
+  ops:
+    keys: [{file: keys/ops.pub}]
+    keyless: {trustRoot: corp, subject: {dns: signing.ops.acme.example}}
+rules:
+  - name: production
+    images: [registry.acme.example/prod/**]
+    require: {signatures: {from: [release, people, ops], atLeast: 2}}
+  - name: internal
+    images: [registry.acme.example/internal/**]
+    require: {signatures: {from: [builders]}}
+`
+
 // github is what a certificate of a release of acme/app says, after some changes.
 func github(changes ...func(*verify.Certificate)) *verify.Certificate {
 	c := &verify.Certificate{Issuer: actions, SAN: release, SANType: "URI", Extensions: map[string]string{
@@ -151,6 +181,23 @@ var keylessCases = func() map[string]keylessCase {
 		signer + ".insecureAnyone":         {identity: "{trustRoot: public, issuer: " + actions + ", insecureAnyone: true}", from: ", insecureAnyone: true", to: "", certificate: github(), refused: true},
 	}
 }()
+
+// TestDocumentedIdentities: the example is a policy, and its canonical form is the
+// same one.
+func TestDocumentedIdentities(t *testing.T) {
+	t.Parallel()
+	p := parse(t, identities)
+	again, err := Parse("again", p.YAML(), nil)
+	if err != nil || again.Digest() != p.Digest() {
+		t.Fatalf("the canonical form is another policy: %v\n%s", err, p.YAML())
+	}
+	person := &verify.Certificate{Issuer: "https://accounts.google.com", SANType: "Email", SAN: "security@acme.example"}
+	expect(t, p.Decide(found(certified(t, p, "public", github()), certified(t, p, "public", person)), noon), Allow, "")
+	expect(t, p.Decide(found(certified(t, p, "public", github()), certified(t, p, "public", github())), noon), Deny, verify.ReasonThreshold)
+	internal := found(certified(t, p, "acme", gitlab()))
+	internal.Name = "registry.acme.example/internal/tool"
+	expect(t, p.Decide(internal, noon), Allow, "")
+}
 
 // TestEveryKeylessFieldHasAnEffect: PO-10, CI-26 for keyless signers.
 func TestEveryKeylessFieldHasAnEffect(t *testing.T) {
