@@ -48,7 +48,7 @@ var rules = []rule{
 	{"policy", []string{"attest", "attest/digest", "attest/predicate", "attest/wording", "verify", "verify/trust"}, append([]string{module + "/verify/oci", module + "/sign", module + "/sbom"}, cloud...)},
 	{"policy/report", []string{"attest/digest", "policy", "verify"}, append([]string{module + "/verify/oci", module + "/sign", module + "/sbom"}, cloud...)},
 	{"policy/gate", []string{"attest/digest", "policy", "policy/report", "verify", "verify/trust", "verify/evidence", "verify/oci"}, append([]string{module + "/sign", module + "/sbom", "github.com/sigstore/cosign", "github.com/anchore/"}, cloud...)},
-	{"policy/airgap", []string{"attest/digest", "attest/strictjson", "policy", "policy/gate", "policy/report", "verify", "verify/oci"}, append([]string{module + "/sign", module + "/sbom", "github.com/sigstore/cosign", "github.com/anchore/"}, cloud...)},
+	{"policy/airgap", []string{"attest/digest", "attest/strictjson", "policy", "policy/gate", "policy/report", "verify", "verify/oci", "verify/trust"}, append([]string{module + "/sign", module + "/sbom", "github.com/sigstore/cosign", "github.com/anchore/"}, cloud...)},
 	{"sbom", []string{"attest", "attest/digest", "attest/strictjson", "attest/predicate", "verify/oci"}, []string{module + "/sign", module + "/policy"}},
 	{"sign", []string{"attest", "attest/digest", "attest/bundle", "verify", "verify/trust"}, append([]string{module + "/sbom", module + "/policy", "github.com/anchore/"}, cloud...)},
 	{"sign/keys", []string{"attest/digest", "sign", "verify/trust"}, append([]string{module + "/sbom", module + "/policy", "github.com/anchore/"}, cloud...)},

@@ -17,6 +17,7 @@ import (
 	"github.com/hallmark-project/hallmark/policy/report"
 	"github.com/hallmark-project/hallmark/sign/publish"
 	"github.com/hallmark-project/hallmark/verify/oci"
+	"github.com/hallmark-project/hallmark/verify/trust"
 )
 
 // judgeTimeout bounds the judging of one image before it is sealed or loaded.
@@ -55,7 +56,8 @@ them, and the policy with its keys and trust roots inline into one file. A denie
 is refused unless --allow-denied is given; one that could not be judged always is.
 
 The file says until when it can be judged: until the first key, certificate authority or
-log that the policy uses comes to its end.
+log that the policy uses comes to its end, or the trust state, where the policy's root is
+from it, is too old.
 
 Exit codes: 0 sealed, 1 an image was denied or could not be copied, 2 an image could not
 be judged, 64 wrong usage.`,
@@ -114,7 +116,7 @@ func (a *app) bundleSave(ctx context.Context, f *saveFlags, images []string) err
 		items[i].Judged = answers[i]
 	}
 	progress, finish := a.progress("sealing")
-	options := airgap.Options{Policy: p, Created: at, Version: version, Progress: progress}
+	options := airgap.Options{Policy: p, Created: at, Version: version, Ends: a.stateEnds(), Progress: progress}
 	if f.evidenceOnly {
 		options.Contents = airgap.EvidenceOnly
 	}
@@ -133,6 +135,25 @@ func (a *app) bundleSave(ctx context.Context, f *saveFlags, images []string) err
 		}
 	}
 	return a.printSealed(f.output, f.out, size, index)
+}
+
+// stateEnds says how long a root that came from the trust state may be used: as
+// long as a verification would take the state.
+func (a *app) stateEnds() func(*trust.Root) (time.Time, string) {
+	state, err := a.trustState()
+	if err != nil {
+		return nil // the roots are from files
+	}
+	root, err := trust.NewRoot(trust.WithTrustedRoot(state.TrustedRoot()))
+	if err != nil {
+		return nil
+	}
+	return func(used *trust.Root) (time.Time, string) {
+		if used.Digest() != root.Digest() {
+			return time.Time{}, ""
+		}
+		return state.Fetched().Add(maxTrustAge), fmt.Sprintf("the trust state is %d days old then", maxTrustAge/(24*time.Hour))
+	}
 }
 
 // refuse prints the report and returns an error unless every image may be sealed or

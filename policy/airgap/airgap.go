@@ -27,6 +27,7 @@ import (
 	"github.com/hallmark-project/hallmark/policy"
 	"github.com/hallmark-project/hallmark/verify"
 	"github.com/hallmark-project/hallmark/verify/oci"
+	"github.com/hallmark-project/hallmark/verify/trust"
 )
 
 // Names of the form.
@@ -148,20 +149,26 @@ func parseIndex(raw []byte) (Index, error) {
 
 // limit says until when a policy's trust anchors can judge, seen from a time: the
 // first end of those that are in force then and that the rules of the names use.
-func limit(p *policy.Policy, names []string, at time.Time) (until time.Time, because string) {
+// ends knows of further ends of a root, or is nil.
+func limit(p *policy.Policy, names []string, at time.Time, ends func(*trust.Root) (time.Time, string)) (until time.Time, because string) {
+	first := func(end time.Time, why string) {
+		if !end.IsZero() && (until.IsZero() || end.Before(until)) {
+			until, because = end, why
+		}
+	}
 	for _, name := range names {
 		plan, err := p.Plan(name)
 		if err != nil {
 			continue // no rule governs it: nothing is checked
 		}
 		for _, anchor := range plan.Roots {
-			end := anchor.Root.Expires(at)
-			if end.IsZero() || !until.IsZero() && !end.Before(until) {
-				continue
+			why := "an anchor of the trust root " + anchor.Name + " ends then"
+			if anchor.Name == "" {
+				why = "a key of the rule " + plan.Rule + " ends then"
 			}
-			until, because = end, "a key of the rule "+plan.Rule+" ends then"
-			if anchor.Name != "" {
-				because = "an anchor of the trust root " + anchor.Name + " ends then"
+			first(anchor.Root.Expires(at), why)
+			if ends != nil {
+				first(ends(anchor.Root))
 			}
 		}
 	}

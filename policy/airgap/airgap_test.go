@@ -20,6 +20,7 @@ import (
 	"github.com/hallmark-project/hallmark/verify"
 	"github.com/hallmark-project/hallmark/verify/oci"
 	"github.com/hallmark-project/hallmark/verify/oci/registrytest"
+	"github.com/hallmark-project/hallmark/verify/trust"
 	"github.com/hallmark-project/hallmark/verify/verifytest"
 )
 
@@ -244,6 +245,16 @@ rules: [{name: all, images: ["**"], require: {signatures: {from: [ci]}}}]
 	}
 	if err := index.Expired(want.Add(time.Second)); !errors.Is(err, airgap.ErrExpired) {
 		t.Errorf("after the end: %v", err)
+	}
+	sooner := verifytest.Now.Add(time.Hour)
+	aged, err := airgap.Save(t.Context(), io.Discard, []airgap.Item{item}, airgap.Options{Policy: p, Created: verifytest.Now, Ends: func(root *trust.Root) (time.Time, string) {
+		if root.Digest() != plan.Roots[0].Root.Digest() {
+			t.Error("asked about another root")
+		}
+		return sooner, "it is old"
+	}})
+	if err != nil || !aged.JudgeUntil.Equal(sooner) || aged.Because != "it is old" {
+		t.Errorf("%+v, %v", aged, err)
 	}
 	file, err := airgap.Open(t.Context(), write(t, raw.Bytes()))
 	if err != nil {

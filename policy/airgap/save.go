@@ -13,6 +13,7 @@ import (
 	"github.com/hallmark-project/hallmark/policy"
 	"github.com/hallmark-project/hallmark/policy/report"
 	"github.com/hallmark-project/hallmark/verify/oci"
+	"github.com/hallmark-project/hallmark/verify/trust"
 )
 
 // Source is where blobs come from: an [oci.Client] or an [oci.Layout].
@@ -36,6 +37,9 @@ type Options struct {
 	Created  time.Time      // required
 	Version  string         // of the program
 	Contents Contents       // zero is [Whole]
+	// Ends says until when a root may be used, and why, beside what stands in the
+	// root itself: one that came from a repository grows old. Nil knows nothing.
+	Ends func(*trust.Root) (until time.Time, because string)
 	// Progress is called with the blobs that were written and those there are, in
 	// bytes; nil is silence.
 	Progress func(done, all int64)
@@ -66,7 +70,7 @@ func Save(ctx context.Context, out io.Writer, items []Item, o Options) (Index, e
 		})
 		names = append(names, item.Reference.Name())
 	}
-	index.JudgeUntil, index.Because = limit(o.Policy, names, o.Created)
+	index.JudgeUntil, index.Because = limit(o.Policy, names, o.Created, o.Ends)
 	raw, err := json.Marshal(index)
 	if err != nil {
 		return Index{}, fmt.Errorf("encoding the index: %w", err)
