@@ -19,7 +19,6 @@ import (
 	protorekor "github.com/sigstore/protobuf-specs/gen/pb-go/rekor/v1"
 	tiles "github.com/sigstore/rekor-tiles/v2/pkg/generated/protobuf"
 	rekorclient "github.com/sigstore/rekor/pkg/generated/client"
-	"github.com/sigstore/rekor/pkg/generated/client/entries"
 	sigsign "github.com/sigstore/sigstore-go/pkg/sign"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
@@ -74,7 +73,7 @@ func record(ctx context.Context, client *http.Client, log Log, root *trust.Root,
 }
 
 // newRekorV1 returns Rekor's own client over our transport.
-func newRekorV1(client *http.Client, base string) (entries.ClientService, error) {
+func newRekorV1(client *http.Client, base string) (*rekorV1, error) {
 	address, err := url.Parse(base)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %q is no URL", ErrServices, base)
@@ -86,7 +85,7 @@ func newRekorV1(client *http.Client, base string) (entries.ClientService, error)
 	transport := httptransport.NewWithClient(address.Host, root, []string{address.Scheme}, client)
 	transport.Consumers["application/json"] = runtime.JSONConsumer()
 	transport.Producers["application/json"] = runtime.JSONProducer()
-	return rekorclient.New(transport, strfmt.Default).Entries, nil
+	return &rekorV1{rekorclient.New(transport, strfmt.Default).Entries}, nil
 }
 
 // rekorV2 speaks to a Rekor v2 (rekor-tiles, api/proto/rekor_service.proto,

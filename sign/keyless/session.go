@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 
 	protobundle "github.com/sigstore/protobuf-specs/gen/pb-go/bundle/v1"
@@ -110,7 +111,7 @@ func (s *session) Notarize(ctx context.Context, wire *protobundle.Bundle) error 
 	for i, address := range options.Services.TimestampAuthorities {
 		group.Go(func() error {
 			authority := sigsign.NewTimestampAuthority(&sigsign.TimestampAuthorityOptions{
-				URL: address, Timeout: -1, Transport: &steady{ctx: groupCtx, inner: options.Transport, agent: options.UserAgent},
+				URL: address, Timeout: -1, Transport: s.source.steady(groupCtx),
 			})
 			raw, err := authority.GetTimestamp(groupCtx, signature)
 			if err != nil {
@@ -122,7 +123,7 @@ func (s *session) Notarize(ctx context.Context, wire *protobundle.Bundle) error 
 	}
 	for i, log := range options.Services.Logs {
 		group.Go(func() (err error) {
-			client := newClient(groupCtx, options.Transport, options.UserAgent)
+			client := &http.Client{Transport: s.source.steady(groupCtx)}
 			entries[i], err = record(groupCtx, client, log, options.Root, s.certificate.Raw, wire)
 			return err
 		})

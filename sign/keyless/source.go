@@ -62,7 +62,8 @@ type Options struct {
 
 // Source gives signers with short-lived certificates. Safe for concurrent use.
 type Source struct {
-	options Options
+	options   Options
+	firstWait time.Duration // before a request is tried again
 
 	mu      sync.Mutex
 	current *session
@@ -99,7 +100,7 @@ func New(o Options) (*Source, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Source{options: o}, nil
+	return &Source{options: o, firstWait: firstWait}, nil
 }
 
 // Issued returns how many certificates were asked for so far.
@@ -140,7 +141,7 @@ func (s *Source) open(ctx context.Context) (*session, error) {
 	}
 	authority := sigsign.NewFulcio(&sigsign.FulcioOptions{
 		BaseURL: trimSlash(s.options.Services.CertificateAuthority), Timeout: -1,
-		Transport: &steady{ctx: ctx, inner: s.options.Transport, agent: s.options.UserAgent},
+		Transport: s.steady(ctx),
 	})
 	der, err := authority.GetCertificate(ctx, pair, &sigsign.CertificateProviderOptions{IDToken: token})
 	if err != nil {

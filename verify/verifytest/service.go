@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"crypto/sha256"
 	"encoding/base64"
+	"fmt"
 	"io"
 	"log"
 	"net/http"
@@ -209,5 +210,5 @@ func (s *Services) Certify(leaf Leaf) {
 func refuse(w http.ResponseWriter, status int, reason string) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_, _ = w.Write([]byte(`{"code":` + http.StatusText(status) + `,"message":"` + reason + `"}`)) // the client may have gone
+	_, _ = fmt.Fprintf(w, `{"code":%d,"message":%q}`, status, reason) // the client may have gone
 }
