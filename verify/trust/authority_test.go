@@ -200,3 +200,44 @@ func TestRevocation(t *testing.T) {
 		})
 	}
 }
+
+// FuzzAuthority gives a good authority one part of another content.
+func FuzzAuthority(f *testing.F) {
+	p := newPKI(f)
+	good := p.authority()
+	list := revoke(f, p.middle, &x509.RevocationList{RevokedCertificateEntries: []x509.RevocationListEntry{
+		{SerialNumber: p.leaf.certificate.SerialNumber, RevocationTime: epoch, ReasonCode: 1},
+	}})
+	for i, seed := range [][]byte{good.Roots, good.Intermediates, good.TimestampRoots, list} {
+		f.Add(byte(i), seed)
+	}
+	f.Fuzz(func(t *testing.T, which byte, content []byte) {
+		authority := good
+		switch which % 4 {
+		case 0:
+			authority.Roots = content
+		case 1:
+			authority.Intermediates = content
+		case 2:
+			authority.TimestampRoots = content
+		case 3:
+			authority.CRLs = [][]byte{content}
+		}
+		r, err := trust.NewRoot(trust.WithAuthority(authority))
+		if err != nil {
+			if !errors.Is(err, trust.ErrRootInvalid) || r != nil {
+				t.Fatalf("error %v", err)
+			}
+			return
+		}
+		for _, entry := range r.Describe() {
+			if entry.ID == "" || entry.Algorithm == "none" {
+				t.Fatalf("entry %+v", entry)
+			}
+		}
+		// A list that its issuer has not signed is none: what is accepted revokes the leaf.
+		if err := r.Sigstore().Revoked(p.chain(), epoch, epoch); which%4 == 3 && !errors.Is(err, trust.ErrRevoked) {
+			t.Fatalf("a changed list is accepted: %v", err)
+		}
+	})
+}

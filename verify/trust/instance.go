@@ -2,6 +2,7 @@ package trust
 
 import (
 	"bytes"
+	"cmp"
 	"crypto"
 	"crypto/sha256"
 	"crypto/x509"
@@ -10,11 +11,13 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"time"
 
 	prototrust "github.com/sigstore/protobuf-specs/gen/pb-go/trustroot/v1"
 	"github.com/sigstore/rekor-tiles/v2/pkg/note"
 	"github.com/sigstore/sigstore-go/pkg/root"
+	"google.golang.org/protobuf/encoding/protojson"
 )
 
 // Endpoint is one service of an [Instance] and what it is recognised by.
@@ -108,7 +111,33 @@ func (i Instance) trustedRoot() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return indent(made)
+	raw, err := made.MarshalJSON()
+	if err != nil {
+		return nil, err
+	}
+	return inOrder(raw)
+}
+
+// inOrder makes one text of one instance: the engine keeps its logs in a map.
+func inOrder(trustedRoot []byte) ([]byte, error) {
+	message, err := root.NewTrustedRootProtobuf(trustedRoot)
+	if err != nil {
+		return nil, err
+	}
+	for _, logs := range [][]*prototrust.TransparencyLogInstance{message.GetTlogs(), message.GetCtlogs()} {
+		slices.SortFunc(logs, func(a, b *prototrust.TransparencyLogInstance) int {
+			return cmp.Or(
+				a.GetPublicKey().GetValidFor().GetStart().AsTime().Compare(b.GetPublicKey().GetValidFor().GetStart().AsTime()),
+				cmp.Compare(a.GetBaseUrl(), b.GetBaseUrl()),
+				bytes.Compare(a.GetLogId().GetKeyId(), b.GetLogId().GetKeyId()),
+			)
+		})
+	}
+	raw, err := protojson.Marshal(message)
+	if err != nil {
+		return nil, err
+	}
+	return indent(raw)
 }
 
 // SigningConfig makes a signing_config.json (media type version 0.2).
@@ -148,7 +177,11 @@ func (i Instance) SigningConfig() ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making a signing configuration: %w", err)
 	}
-	return indent(made)
+	raw, err := made.MarshalJSON()
+	if err != nil {
+		return nil, fmt.Errorf("making a signing configuration: %w", err)
+	}
+	return indent(raw)
 }
 
 // service names the host as the operator: clients take at most one service of each.
@@ -260,11 +293,7 @@ func checkURL(address string) (*url.URL, error) {
 }
 
 // indent makes the encoder's output, whose blanks are random, one text.
-func indent(value json.Marshaler) ([]byte, error) {
-	raw, err := value.MarshalJSON()
-	if err != nil {
-		return nil, err
-	}
+func indent(raw []byte) ([]byte, error) {
 	var text bytes.Buffer
 	if err := json.Indent(&text, raw, "", "  "); err != nil {
 		return nil, err

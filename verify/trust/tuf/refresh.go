@@ -1,11 +1,11 @@
 package tuf
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/url"
 	"os"
 	"strings"
 	"time"
@@ -54,7 +54,9 @@ func (s *Store) refresh(ctx context.Context, former record) (_ *State, err error
 		return nil, err
 	}
 	now := s.now().UTC()
-	engine, err := s.engine(ctx, work, former, now)
+	source := newFetcher(ctx, s.transport)
+	defer source.client.CloseIdleConnections() // and with them their goroutines
+	engine, err := newEngine(source, work, former, now)
 	if err != nil {
 		return nil, classify(err)
 	}
@@ -78,18 +80,18 @@ func (s *Store) refresh(ctx context.Context, former record) (_ *State, err error
 		return nil, err
 	}
 	next.Expires, next.RootVersion, next.Timestamp = ends(engine)
-	if next.Metadata, err = pack(folder); err != nil {
+	if next.Metadata, err = pack(folder, engine.GetTrustedMetadataSet().Snapshot.Signed.Meta); err != nil {
 		return nil, err
 	}
 	return &State{record: next}, nil
 }
 
-func (s *Store) engine(ctx context.Context, work string, former record, now time.Time) (*updater.Updater, error) {
+func newEngine(source *fetcher, work string, former record, now time.Time) (*updater.Updater, error) {
 	settings, err := config.New(former.Mirror, former.Metadata[rootFile])
 	if err != nil {
 		return nil, err
 	}
-	settings.Fetcher = newFetcher(ctx, s.transport)
+	settings.Fetcher = source
 	settings.LocalMetadataDir, settings.LocalTargetsDir = work, work
 	settings.MaxRootRotations, settings.MaxDelegations = maxRotations, maxDelegations
 	settings.RootMaxLength = maxRootBytes
@@ -180,25 +182,26 @@ func unpack(folder *os.Root, files map[string][]byte) error {
 	return nil
 }
 
-// pack collects the metadata that the engine has proved and written.
-func pack(folder *os.Root) (map[string][]byte, error) {
-	entries, err := fs.ReadDir(folder.FS(), ".")
-	if err != nil {
-		return nil, err
+// pack collects the metadata that the engine has proved and written, but for roles
+// that are no more.
+func pack(folder *os.Root, roles map[string]*metadata.MetaFiles) (map[string][]byte, error) {
+	names := []string{rootFile, metadata.TIMESTAMP + ".json", metadata.SNAPSHOT + ".json"}
+	for role := range roles {
+		// As the engine escapes it.
+		names = append(names, url.PathEscape(strings.TrimSuffix(role, ".json"))+".json")
 	}
 	files := map[string][]byte{}
-	for _, entry := range entries {
-		if !strings.HasSuffix(entry.Name(), ".json") || !entry.Type().IsRegular() {
-			continue
+	for _, name := range names {
+		content, err := folder.ReadFile(name)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // a delegated role that was not asked
 		}
-		content, err := folder.ReadFile(entry.Name())
 		if err != nil {
 			return nil, err
 		}
-		files[entry.Name()] = bytes.Clone(content)
-	}
-	if len(files) > maxMetadata {
-		return nil, fmt.Errorf("%w: more than %d metadata files", trust.ErrRootInvalid, maxMetadata)
+		if files[name] = content; len(files) > maxMetadata {
+			return nil, fmt.Errorf("%w: more than %d metadata files", trust.ErrRootInvalid, maxMetadata)
+		}
 	}
 	return files, nil
 }

@@ -6,8 +6,10 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -207,4 +209,66 @@ func TestCancelled(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 	c.stays(t, former)
+}
+
+// TestPublicGood: the public instance needs nothing but the program, and its mirror
+// is the only one that is asked.
+func TestPublicGood(t *testing.T) {
+	t.Parallel()
+	var asked []string
+	mirror := transport(func(request *http.Request) (*http.Response, error) {
+		asked = append(asked, request.URL.String())
+		return &http.Response{StatusCode: http.StatusNotFound, Body: http.NoBody, Request: request}, nil
+	})
+	store := tuf.NewStore(filepath.Join(t.TempDir(), "trust"), tuf.WithTransport(mirror), tuf.WithClock(func() time.Time { return epoch }))
+	if _, err := store.Init(t.Context(), tuf.Source{}); !errors.Is(err, tuf.ErrUnreachable) {
+		t.Errorf("error %v", err)
+	}
+	for _, address := range asked {
+		if !strings.HasPrefix(address, tuf.PublicGood+"/") {
+			t.Errorf("asked %s", address)
+		}
+	}
+	if len(asked) != 2 || !strings.HasSuffix(asked[0], ".root.json") || !strings.HasSuffix(asked[1], "/timestamp.json") {
+		t.Errorf("asked %v", asked)
+	}
+}
+
+// TestRetries: what passes by itself is tried again, what does not is not.
+func TestRetries(t *testing.T) {
+	t.Parallel()
+	for status, want := range map[int]int{http.StatusServiceUnavailable: 3, http.StatusTooManyRequests: 3, http.StatusForbidden: 1} {
+		asked := 0
+		mirror := transport(func(request *http.Request) (*http.Response, error) {
+			asked++
+			return &http.Response{StatusCode: status, Body: http.NoBody, Request: request}, nil
+		})
+		store := tuf.NewStore(filepath.Join(t.TempDir(), "trust"), tuf.WithTransport(mirror), tuf.WithClock(func() time.Time { return epoch }))
+		if _, err := store.Init(t.Context(), tuf.Source{}); !errors.Is(err, tuf.ErrUnreachable) || asked != want {
+			t.Errorf("status %d: asked %d times, %v", status, asked, err)
+		}
+	}
+}
+
+type transport func(*http.Request) (*http.Response, error)
+
+func (f transport) RoundTrip(request *http.Request) (*http.Response, error) { return f(request) }
+
+func TestDefaultDir(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		env  map[string]string
+		want string // "" is an error
+	}{
+		"own folder":       {map[string]string{"HALLMARK_TRUST_DIR": "/own", "XDG_DATA_HOME": "/data", "HOME": "/home/a"}, "/own"},
+		"data home":        {map[string]string{"XDG_DATA_HOME": "/data", "HOME": "/home/a"}, "/data/hallmark/trust"},
+		"home":             {map[string]string{"HOME": "/home/a"}, "/home/a/.local/share/hallmark/trust"},
+		"relative is none": {map[string]string{"XDG_DATA_HOME": "data", "HOME": "/home/a"}, "/home/a/.local/share/hallmark/trust"},
+		"nothing":          {nil, ""},
+	} {
+		got, err := tuf.DefaultDir(func(variable string) string { return c.env[variable] })
+		if got != c.want || (err == nil) != (c.want != "") {
+			t.Errorf("%s: %q, %v", name, got, err)
+		}
+	}
 }
