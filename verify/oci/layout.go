@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/hallmark-project/hallmark/attest/digest"
@@ -27,6 +28,9 @@ type Layout struct {
 	index *Manifest
 	open  func(name string) (io.ReadCloser, error)
 	close func() error
+
+	learned once // guards about
+	about   map[digest.Digest][]Descriptor
 }
 
 // OpenLayout opens the layout in a folder. Nothing outside the folder is ever
@@ -253,26 +257,36 @@ func (l *Layout) OpenBlob(_ context.Context, _ Reference, d Descriptor, limit in
 // Referrers lists the manifests of the layout that name d as their subject,
 // and those under the referrers tag.
 func (l *Layout) Referrers(ctx context.Context, r Reference, d digest.Digest) (Referrers, error) {
-	list := Referrers{Place: PlaceAPI}
-	for _, child := range l.index.Manifests {
-		if child.MediaType != TypeImage && child.MediaType != TypeIndex || child.Digest == d {
-			continue
-		}
-		m, err := l.Manifest(ctx, r, child)
-		if err != nil {
-			return Referrers{}, err
-		}
-		if m.Subject != nil && m.Subject.Digest == d {
-			child.ArtifactType, child.Annotations = m.ArtifactType, m.Annotations
-			list.Descriptors = append(list.Descriptors, child)
-		}
+	if err := l.learned.do(ctx, func() error { return l.learnSubjects(ctx, r) }); err != nil {
+		return Referrers{}, err
 	}
+	list := Referrers{Place: PlaceAPI, Descriptors: slices.Clone(l.about[d])}
 	tagged, err := l.ReferrersTag(ctx, r, d)
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return Referrers{}, err
 	}
 	list.Descriptors = append(list.Descriptors, tagged...)
 	return list, nil
+}
+
+// learnSubjects reads once what each manifest of the layout is about.
+func (l *Layout) learnSubjects(ctx context.Context, r Reference) error {
+	about := make(map[digest.Digest][]Descriptor)
+	for _, child := range l.index.Manifests {
+		if child.MediaType != TypeImage && child.MediaType != TypeIndex {
+			continue
+		}
+		m, err := l.Manifest(ctx, r, child)
+		if err != nil {
+			return err
+		}
+		if m.Subject != nil && m.Subject.Digest != child.Digest {
+			child.ArtifactType, child.Annotations = m.ArtifactType, m.Annotations
+			about[m.Subject.Digest] = append(about[m.Subject.Digest], child)
+		}
+	}
+	l.about = about
+	return nil
 }
 
 // ReferrersTag reads the referrers tag of d, as [Client.ReferrersTag] does.
