@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/hallmark-project/hallmark/policy"
+	"github.com/hallmark-project/hallmark/policy/report"
+	"github.com/hallmark-project/hallmark/verify/trust"
 	"github.com/hallmark-project/hallmark/verify/trust/tuf"
 )
 
@@ -20,7 +22,7 @@ var errNoTrustState = errors.New("there is no trust state")
 func (a *app) trustState() (*tuf.State, error) {
 	dir, err := tuf.DefaultDir(a.getenv)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", errNoTrustState, err)
 	}
 	state, err := tuf.Open(dir)
 	if errors.Is(err, tuf.ErrNoState) {
@@ -57,6 +59,21 @@ func (a *app) stateSigningConfig() ([]byte, error) {
 		return nil, errors.New("the trust state has no signing config: the mirror offers none")
 	}
 	return raw, nil
+}
+
+// setAge tells a report how old the trust state is that its certificates were proved
+// with.
+func (a *app) setAge(r *report.Report) {
+	if len(r.TrustRoots) == 0 {
+		return
+	}
+	state, err := a.trustState()
+	if err != nil {
+		return // the roots are from files then, or the policy could not have been read
+	}
+	if root, err := trust.NewRoot(trust.WithTrustedRoot(state.TrustedRoot())); err == nil {
+		r.SetFetched(root.Digest(), state.Fetched())
+	}
 }
 
 // policyFile reads a file that a policy names, or the root that the trust state holds.

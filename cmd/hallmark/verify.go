@@ -19,6 +19,7 @@ import (
 type verifyFlags struct {
 	registryFlags
 	sealedFlags
+	certificateFlags
 	policy      string
 	keys        []string
 	printPolicy bool
@@ -41,8 +42,11 @@ Reads Sigstore bundles and cosign's older tags, wherever they lie. An image is a
 reference, oci-dir:PATH or oci-archive:PATH; behind a path, :TAG or @DIGEST picks
 one of several images.
 
---key is a policy of one rule: one signature by any of the keys. An attestation is
-not a signature.
+--key is a policy of one rule: one signature by any of the keys. So is
+--certificate-identity with --certificate-oidc-issuer: one keyless signature by that
+identity. An attestation is not a signature. --print-policy shows the policy that flags
+stand for. Keyless evidence is checked with --trusted-root, or with what hallmark trust
+has fetched; no verification asks a network for what it trusts.
 
 Credentials come from docker's configuration and proxies from HTTPS_PROXY and its
 kin. Nothing else in the environment has a say.
@@ -52,6 +56,9 @@ could not be checked; 64 wrong usage.`,
 		Example: `  hallmark verify registry.example/app:1.2 --policy policy.yaml
   hallmark verify registry.example/app@sha256:… --key release.pub
   hallmark verify --policy policy.yaml --output json app:1 app:2 oci-dir:build/image
+  hallmark verify registry.example/app:1.2 \
+    --certificate-identity https://github.com/acme/app/.github/workflows/release.yml@refs/heads/main \
+    --certificate-oidc-issuer https://token.actions.githubusercontent.com
   hallmark verify --bundle-file release.tar --policy policy.yaml
   hallmark verify --key release.pub --print-policy        # the policy that --key stands for`,
 		Args: cobra.ArbitraryArgs,
@@ -66,6 +73,7 @@ could not be checked; 64 wrong usage.`,
 	flags.StringVar(&f.output, "output", "text", "text or json")
 	flags.IntVar(&f.concurrency, "concurrency", 16, "how many images are judged at a time")
 	flags.DurationVar(&f.timeout, "timeout", 2*time.Minute, "how long the judging of one image may take")
+	f.certificateFlags.add(flags)
 	f.sealedFlags.add(flags)
 	f.registryFlags.add(flags)
 	return cmd
@@ -77,10 +85,13 @@ func (f *verifyFlags) check(images []string) error {
 		return usageError("--output is text or json, not %q", f.output)
 	case f.policy != "" && len(f.keys) > 0:
 		return hint(usageError("--policy and --key contradict each other"), "name the key in the policy, or give --key alone")
+	case f.named() && (f.policy != "" || len(f.keys) > 0):
+		// CI-23: an identity beside a key or a policy would be passed over.
+		return hint(usageError("a certificate's identity contradicts --policy and --key"), "write the identity into the policy, or give --certificate-identity with --certificate-oidc-issuer alone")
 	case f.bundleFile == "" && f.policyDigest != "":
 		return hint(usageError("--policy-digest is for the policy in a sealed file"), "name the file with --bundle-file")
 	case f.bundleFile == "" && !f.wants():
-		return hint(usageError("nothing says what is wanted of the images"), "give --policy FILE, or --key FILE")
+		return hint(usageError("nothing says what is wanted of the images"), "give --policy FILE, --key FILE, or --certificate-identity with --certificate-oidc-issuer")
 	case len(images) == 0 && !f.printPolicy && f.bundleFile == "":
 		return hint(usageError("no image was named"), "hallmark verify IMAGE… --policy FILE")
 	case f.concurrency < 1:
@@ -89,6 +100,13 @@ func (f *verifyFlags) check(images []string) error {
 		return usageError("--timeout is a time such as 30s, not %s", f.timeout)
 	case f.platform != "" && !platformText.MatchString(f.platform):
 		return hint(usageError("%q is no platform", f.platform), "a platform is OS/ARCHITECTURE, such as linux/arm64, or linux/arm/v7")
+	}
+	if f.named() {
+		if err := f.certificateFlags.check(); err != nil {
+			return err
+		}
+	} else if weakened := f.insecure(); len(weakened) > 0 {
+		return hint(usageError("%s is for --certificate-identity", weakened[0]), "a policy says log: 0 or sct: 0 of its trust root")
 	}
 	if f.as != "" {
 		if _, err := policy.CanonicalName(f.as); err != nil {
@@ -104,13 +122,21 @@ func (f *verifyFlags) check(images []string) error {
 }
 
 // wants reports whether the command line itself says what is wanted.
-func (f *verifyFlags) wants() bool { return f.policy != "" || len(f.keys) > 0 }
+func (f *verifyFlags) wants() bool { return f.policy != "" || len(f.keys) > 0 || f.named() }
 
 func (a *app) verifyPolicy(f *verifyFlags) (*policy.Policy, error) {
 	if f.policy != "" {
 		return a.loadPolicy(f.policy)
 	}
-	return keyPolicy(f.keys)
+	if !f.named() {
+		return keyPolicy(f.keys)
+	}
+	root, err := a.trustedRoot(f.trustedRoot)
+	if err != nil {
+		return nil, err
+	}
+	p, err := policy.ForIdentity(root, f.need(), policy.Pattern{Exact: f.issuer, Regexp: f.issuerRegexp}, policy.Pattern{Exact: f.identity, Regexp: f.identityRegexp})
+	return p, undetermined(hint(err, "a policy file can say more: docs/policy.md"))
 }
 
 func (a *app) verify(ctx context.Context, f *verifyFlags, images []string) error {
@@ -144,6 +170,8 @@ func (a *app) verify(ctx context.Context, f *verifyFlags, images []string) error
 	targets, done := f.targets(g, images)
 	defer done()
 	r := report.New(p, at, g.JudgeTargets(ctx, targets)...)
+	a.setAge(r)
+	r.Insecure = append(r.Insecure, f.insecure()...)
 	if f.allowHTTP {
 		r.Insecure = append(r.Insecure, "--insecure-allow-http")
 	}
