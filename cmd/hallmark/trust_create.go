@@ -32,6 +32,9 @@ func newTrustCreateCommand(a *app) *cobra.Command {
 		Long: `Makes trusted_root.json and signing_config.json from the URLs of your services and
 the files with their certificates or keys. Each flag may stand several times.
 
+After a comma, from=DATE and until=DATE bound what is trusted of one service: the former
+key of a log stands beside its successor, with its end. Dates are inclusive.
+
 Chains are PEM, in any order. A timestamp authority's URL without a path gets Sigstore's,
 /api/v1/timestamp, in the signing configuration. Existing files are replaced.`,
 		Example: `  hallmark trust create --from 2026-01-01 -o instance \
@@ -117,17 +120,38 @@ func (f *trustCreateFlags) instance() (trust.Instance, error) {
 	return instance, nil
 }
 
-// parseEndpoint reads URL=FILE. A URL may have "=" in its path; a file may not.
+// parseEndpoint reads URL=FILE[,from=DATE][,until=DATE]. A URL may have "=" in its
+// path; a file may have neither "=" nor ",".
 func parseEndpoint(value string) (trust.Endpoint, error) {
-	cut := strings.LastIndex(value, "=")
-	if cut <= 0 || cut == len(value)-1 {
-		return trust.Endpoint{}, hint(usageError("%q is not URL=FILE", value), "an example: https://rekor.acme.example=rekor.pub")
+	parts := strings.Split(value, ",")
+	cut := strings.LastIndex(parts[0], "=")
+	if cut <= 0 || cut == len(parts[0])-1 {
+		return trust.Endpoint{}, hint(usageError("%q is not URL=FILE", value), "an example: https://rekor.acme.example=rekor.pub,until=2026-12-31")
 	}
-	text, err := readBounded(value[cut+1:], maxPEMFile)
-	if err != nil {
-		return trust.Endpoint{}, err
+	endpoint := trust.Endpoint{URL: parts[0][:cut]}
+	for _, bound := range parts[1:] {
+		name, text, _ := strings.Cut(bound, "=")
+		at, err := parseDay(text)
+		if err != nil {
+			return endpoint, usageError("%q is no date: %w", bound, err)
+		}
+		switch name {
+		case "from":
+			endpoint.From = at
+		case "until":
+			if len(text) == len(time.DateOnly) {
+				at = at.AddDate(0, 0, 1).Add(-time.Second) // the whole day
+			}
+			endpoint.Until = at
+		default:
+			return endpoint, hint(usageError("%q is not known behind a file", bound), "from=DATE and until=DATE are")
+		}
 	}
-	return trust.Endpoint{URL: value[:cut], PEM: text}, nil
+	var err error
+	if endpoint.PEM, err = readBounded(parts[0][cut+1:], maxPEMFile); err != nil {
+		return endpoint, err
+	}
+	return endpoint, nil
 }
 
 func parseDay(text string) (time.Time, error) {

@@ -24,6 +24,10 @@ import (
 type Endpoint struct {
 	URL string // http or https, without credentials
 	PEM []byte // a certificate chain, in any order, or one public key
+
+	// From and Until bound what is trusted of it, both inclusive. Zero From is the
+	// instance's; zero Until is no end. After Until nothing is signed with it.
+	From, Until time.Time
 }
 
 // Instance describes one's own Sigstore services, to make the two files that
@@ -36,7 +40,7 @@ type Instance struct {
 	CTLogs     []Endpoint // keys
 	Issuers    []string   // URLs of the OpenID Connect issuers that people sign in at
 
-	From time.Time // since when all of it is trusted; required
+	From time.Time // since when what has no From of its own is trusted; required
 	All  bool      // sign with all logs and timestamp authorities, not with any one
 }
 
@@ -60,6 +64,7 @@ func (i Instance) trustedRoot() ([]byte, error) {
 	if i.From.IsZero() {
 		return nil, errors.New("it does not say since when it is trusted")
 	}
+	i = i.dated()
 	var issuers []root.CertificateAuthority
 	for _, endpoint := range i.Fulcio {
 		chain, err := endpoint.chain()
@@ -68,7 +73,8 @@ func (i Instance) trustedRoot() ([]byte, error) {
 		}
 		last := len(chain) - 1
 		issuers = append(issuers, &root.FulcioCertificateAuthority{
-			URI: endpoint.URL, Root: chain[last], Intermediates: chain[:last], ValidityPeriodStart: i.From,
+			URI: endpoint.URL, Root: chain[last], Intermediates: chain[:last],
+			ValidityPeriodStart: endpoint.From, ValidityPeriodEnd: endpoint.Until,
 		})
 	}
 	var stamps []root.TimestampingAuthority
@@ -77,7 +83,7 @@ func (i Instance) trustedRoot() ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		authority := &root.SigstoreTimestampingAuthority{URI: endpoint.URL, ValidityPeriodStart: i.From}
+		authority := &root.SigstoreTimestampingAuthority{URI: endpoint.URL, ValidityPeriodStart: endpoint.From, ValidityPeriodEnd: endpoint.Until}
 		if !chain[0].IsCA {
 			authority.Leaf, chain = chain[0], chain[1:]
 		}
@@ -94,7 +100,7 @@ func (i Instance) trustedRoot() ([]byte, error) {
 		id        func(string, crypto.PublicKey) ([]byte, error)
 	}{{logs, i.RekorV1, keyHash}, {logs, i.RekorV2, noteID}, {ctlogs, i.CTLogs, keyHash}} {
 		for _, endpoint := range kind.endpoints {
-			if err := endpoint.addLog(kind.into, kind.id, i.From); err != nil {
+			if err := endpoint.addLog(kind.into, kind.id); err != nil {
 				return nil, err
 			}
 		}
@@ -140,8 +146,22 @@ func inOrder(trustedRoot []byte) ([]byte, error) {
 	return indent(raw)
 }
 
+// dated gives every endpoint a beginning.
+func (i Instance) dated() Instance {
+	for _, list := range []*[]Endpoint{&i.Fulcio, &i.Timestamps, &i.RekorV1, &i.RekorV2, &i.CTLogs} {
+		*list = slices.Clone(*list)
+		for at := range *list {
+			if (*list)[at].From.IsZero() {
+				(*list)[at].From = i.From
+			}
+		}
+	}
+	return i
+}
+
 // SigningConfig makes a signing_config.json (media type version 0.2).
 func (i Instance) SigningConfig() ([]byte, error) {
+	i = i.dated()
 	selector := root.ServiceConfiguration{Selector: prototrust.ServiceSelector_ANY}
 	if i.All {
 		selector.Selector = prototrust.ServiceSelector_ALL
@@ -159,7 +179,7 @@ func (i Instance) SigningConfig() ([]byte, error) {
 		{&stamps, i.Timestamps, 1, stampPath},
 	} {
 		for _, endpoint := range kind.endpoints {
-			service, err := i.service(endpoint.URL, kind.version, kind.path)
+			service, err := endpoint.service(kind.version, kind.path)
 			if err != nil {
 				return nil, err
 			}
@@ -167,7 +187,7 @@ func (i Instance) SigningConfig() ([]byte, error) {
 		}
 	}
 	for _, issuer := range i.Issuers {
-		service, err := i.service(issuer, 1, "")
+		service, err := Endpoint{URL: issuer, From: i.From}.service(1, "")
 		if err != nil {
 			return nil, err
 		}
@@ -185,8 +205,8 @@ func (i Instance) SigningConfig() ([]byte, error) {
 }
 
 // service names the host as the operator: clients take at most one service of each.
-func (i Instance) service(address string, version uint32, path string) (root.Service, error) {
-	u, err := checkURL(address)
+func (e Endpoint) service(version uint32, path string) (root.Service, error) {
+	u, err := checkURL(e.URL)
 	if err != nil {
 		return root.Service{}, err
 	}
@@ -194,7 +214,7 @@ func (i Instance) service(address string, version uint32, path string) (root.Ser
 	if u.Path == "" || u.Path == "/" {
 		u.Path = path
 	}
-	return root.Service{URL: u.String(), MajorAPIVersion: version, ValidityPeriodStart: i.From, Operator: operator}, nil
+	return root.Service{URL: u.String(), MajorAPIVersion: version, ValidityPeriodStart: e.From, ValidityPeriodEnd: e.Until, Operator: operator}, nil
 }
 
 func (e Endpoint) chain() ([]*x509.Certificate, error) {
@@ -242,7 +262,7 @@ func orderChain(certificates []*x509.Certificate) ([]*x509.Certificate, error) {
 	return chain, nil
 }
 
-func (e Endpoint) addLog(into map[string]*root.TransparencyLog, identify func(string, crypto.PublicKey) ([]byte, error), from time.Time) error {
+func (e Endpoint) addLog(into map[string]*root.TransparencyLog, identify func(string, crypto.PublicKey) ([]byte, error)) error {
 	u, err := checkURL(e.URL)
 	if err != nil {
 		return err
@@ -259,7 +279,7 @@ func (e Endpoint) addLog(into map[string]*root.TransparencyLog, identify func(st
 		return fmt.Errorf("logs %s and %s have one key", known.BaseURL, e.URL)
 	}
 	into[hex.EncodeToString(id)] = &root.TransparencyLog{
-		BaseURL: e.URL, ID: id, ValidityPeriodStart: from, HashFunc: crypto.SHA256, PublicKey: key.Public(),
+		BaseURL: e.URL, ID: id, ValidityPeriodStart: e.From, ValidityPeriodEnd: e.Until, HashFunc: crypto.SHA256, PublicKey: key.Public(),
 	}
 	return nil
 }

@@ -92,16 +92,55 @@ func TestInstance(t *testing.T) {
 	}
 }
 
+// TestInstanceRotation: TR-12. The former log's entries stay good until its end, and
+// who signs after it uses the latter.
+func TestInstanceRotation(t *testing.T) {
+	t.Parallel()
+	made, change := instance(t), epoch.AddDate(0, 6, 0)
+	made.RekorV1, made.RekorV2[0].Until = nil, change
+	made.RekorV2 = append(made.RekorV2, trust.Endpoint{URL: "https://log3.test", PEM: publicPEM(t, 4), From: change.Add(time.Second)})
+	text, err := made.TrustedRoot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := trust.NewRoot(trust.WithTrustedRoot(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, entry := range r.Describe() {
+		former, latter := entry.Name == "https://log2.test:3003", entry.Name == "https://log3.test"
+		if former && (!entry.InForce(change) || entry.InForce(change.Add(time.Second))) || latter && (entry.InForce(change) || !entry.InForce(change.Add(time.Second))) {
+			t.Errorf("entry %+v", entry)
+		}
+	}
+	config, err := made.SigningConfig()
+	if err != nil {
+		t.Fatal(err)
+	}
+	parsed, err := root.NewSigningConfigFromJSON(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for at, want := range map[time.Time]string{change: "https://log2.test:3003", change.Add(time.Second): "https://log3.test"} {
+		logs, err := root.SelectServices(parsed.RekorLogURLs(), parsed.RekorLogURLsConfig(), []uint32{1, 2}, at)
+		if err != nil || len(logs) != 1 || logs[0].URL != want {
+			t.Errorf("at %s: %+v, %v", at, logs, err)
+		}
+	}
+}
+
 func TestInstanceIsReadStrictly(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(*trust.Instance){
-		"nothing":                func(i *trust.Instance) { *i = trust.Instance{From: epoch} },
-		"TR-10 no beginning":     func(i *trust.Instance) { i.From = time.Time{} },
-		"a key for a chain":      func(i *trust.Instance) { i.Fulcio[0].PEM = publicPEM(t, 1) },
-		"a chain for a key":      func(i *trust.Instance) { i.CTLogs[0].PEM = i.Fulcio[0].PEM },
-		"TR-09 TSA without root": func(i *trust.Instance) { i.Timestamps[0].PEM = chainPEM(newPKI(t).stamper) },
-		"two chains in one":      func(i *trust.Instance) { i.Fulcio[0].PEM = append(i.Fulcio[0].PEM, chainPEM(newPKI(t).root)...) },
-		"no chain":               func(i *trust.Instance) { i.Fulcio[0].PEM = nil },
+		"nothing":                         func(i *trust.Instance) { *i = trust.Instance{From: epoch} },
+		"TR-10 no beginning":              func(i *trust.Instance) { i.From = time.Time{} },
+		"TR-10 log ends before it begins": func(i *trust.Instance) { i.RekorV2[0].Until = epoch.Add(-time.Second) },
+		"TR-10 CA ends before it begins":  func(i *trust.Instance) { i.Fulcio[0].Until = epoch.Add(-time.Second) },
+		"a key for a chain":               func(i *trust.Instance) { i.Fulcio[0].PEM = publicPEM(t, 1) },
+		"a chain for a key":               func(i *trust.Instance) { i.CTLogs[0].PEM = i.Fulcio[0].PEM },
+		"TR-09 TSA without root":          func(i *trust.Instance) { i.Timestamps[0].PEM = chainPEM(newPKI(t).stamper) },
+		"two chains in one":               func(i *trust.Instance) { i.Fulcio[0].PEM = append(i.Fulcio[0].PEM, chainPEM(newPKI(t).root)...) },
+		"no chain":                        func(i *trust.Instance) { i.Fulcio[0].PEM = nil },
 		"a namesake's chain": func(i *trust.Instance) {
 			i.Fulcio[0].PEM = chainPEM(newPKI(t).middle, newPKI(t).root)
 		},
