@@ -80,14 +80,14 @@ func TestGivesUp(t *testing.T) {
 		name     string
 		fault    verifytest.Fault
 		requests int
-		service  bool // whether the error is ErrService
+		is       error
 	}{
-		{"unavailable", verifytest.Fault{Status: http.StatusServiceUnavailable, Text: "the back end is gone"}, 5, true},
-		{"connection cut", verifytest.Fault{Cut: true}, 5, true},
-		{"bad request", verifytest.Fault{Status: http.StatusBadRequest, Text: "the back end is gone"}, 1, true},
-		{"not found", verifytest.Fault{Status: http.StatusNotFound}, 1, true},
-		{"not implemented", verifytest.Fault{Status: http.StatusNotImplemented}, 1, true},
-		{"empty answer", verifytest.Fault{Wrong: verifytest.NoContent}, 1, false},
+		{"unavailable", verifytest.Fault{Status: http.StatusServiceUnavailable, Text: "the back end is gone"}, 5, keyless.ErrService},
+		{"connection cut", verifytest.Fault{Cut: true}, 5, keyless.ErrService},
+		{"bad request", verifytest.Fault{Status: http.StatusBadRequest, Text: "the back end is gone"}, 1, keyless.ErrRefused},
+		{"not found", verifytest.Fault{Status: http.StatusNotFound}, 1, keyless.ErrRefused},
+		{"not implemented", verifytest.Fault{Status: http.StatusNotImplemented}, 1, keyless.ErrRefused},
+		{"empty answer", verifytest.Fault{Wrong: verifytest.NoContent}, 1, nil},
 	} {
 		for _, target := range targets() {
 			t.Run(target.name+"/"+row.name, func(t *testing.T) {
@@ -101,8 +101,10 @@ func TestGivesUp(t *testing.T) {
 				if n := service.Requests(); n != row.requests {
 					t.Errorf("%d requests, want %d", n, row.requests)
 				}
-				if row.service && !errors.Is(err, keyless.ErrService) {
-					t.Errorf("no ErrService: %v", err)
+				for _, kind := range []error{keyless.ErrService, keyless.ErrRefused} {
+					if errors.Is(err, kind) != (row.is == kind) {
+						t.Errorf("%q is or is not %q", err, kind)
+					}
 				}
 				if target.name == "Fulcio" && !errors.Is(err, keyless.ErrCertificate) {
 					t.Errorf("no ErrCertificate: %v", err)

@@ -124,9 +124,6 @@ func (r *rekorV2) Add(ctx context.Context, entry any) (*protorekor.TransparencyL
 	if response.StatusCode == http.StatusConflict {
 		return existing(ctx, r.client, r.base, r.root, &conflictError{index: response.Header.Get("x-log-index"), text: strings.TrimPrefix(said(response.Body), ": ")})
 	}
-	if response.StatusCode/100 != 2 {
-		return nil, fmt.Errorf("%w: %s answered %s%s", ErrService, address.Host, response.Status, said(response.Body))
-	}
 	raw, err := io.ReadAll(io.LimitReader(response.Body, maxLogAnswer+1))
 	if err != nil {
 		return nil, fmt.Errorf("reading the log's answer: %w", err)

@@ -16,9 +16,14 @@ import (
 	"github.com/hallmark-project/hallmark/attest/wording"
 )
 
-// ErrService: a signing service refused or could not be reached, also after several
-// attempts. Nothing was signed or stored.
-var ErrService = errors.New("signing service")
+var (
+	// ErrService: a signing service could not be reached or failed, also after several
+	// attempts. Nothing was signed or stored; try again later.
+	ErrService = errors.New("signing service")
+	// ErrRefused: a signing service answered that it will not do what it was asked, and
+	// will say the same again. Nothing was signed or stored.
+	ErrRefused = errors.New("signing service refused")
+)
 
 const (
 	firstWait     = 300 * time.Millisecond
@@ -73,7 +78,7 @@ func (s *steady) RoundTrip(request *http.Request) (*http.Response, error) {
 		}
 		failure := refusal(request, response)
 		if !worthAnother(response.StatusCode) {
-			return nil, backoff.Permanent(failure)
+			return nil, backoff.Permanent(fmt.Errorf("%w: %w", ErrRefused, failure))
 		}
 		if seconds, err := strconv.Atoi(response.Header.Get("Retry-After")); err == nil && seconds > 0 && time.Duration(seconds)*time.Second <= longestWait {
 			return nil, &backoff.RetryAfterError{Duration: time.Duration(seconds) * time.Second}
@@ -95,6 +100,9 @@ func (s *steady) RoundTrip(request *http.Request) (*http.Response, error) {
 		var later *backoff.RetryAfterError
 		if errors.As(err, &later) {
 			err = fmt.Errorf("%s asks to come back later", request.URL.Host)
+		}
+		if errors.Is(err, ErrRefused) {
+			return nil, err
 		}
 		if ctx.Err() != nil && last != nil {
 			err = fmt.Errorf("%w (%w)", last, ctx.Err())
