@@ -46,7 +46,7 @@ func (c *compiler) policy(d *document) *Policy {
 	p := &Policy{name: d.Metadata.Name.value, warn: d.Unmatched.value == "warn"}
 	c.allRoots(d)
 	c.allSigners(d)
-	p.roots = c.anchors()
+	p.roots, p.revoked = c.anchors(), c.revocations(d)
 	names := make(map[string]bool)
 	for i := range d.Rules {
 		r := &d.Rules[i]

@@ -86,9 +86,11 @@ func (p *Policy) Decide(img Image, _ time.Time) Decision {
 		}}
 	}
 	decision := Decision{Rule: r.name}
-	parts := []Part{img.Target}
+	parts := []Part{p.inForce(img.Target)}
 	if r.platforms == PlatformsAll {
-		parts = append(parts, img.Platforms...)
+		for _, part := range img.Platforms {
+			parts = append(parts, p.inForce(part))
+		}
 	}
 	for _, d := range r.demands {
 		for i, part := range parts {

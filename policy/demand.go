@@ -141,7 +141,7 @@ func nearest(tried []Attempt, fallback verify.Reason) verify.Reason {
 		switch a.Reason {
 		case ReasonPolicyDeny, ReasonSBOMHollow, verify.ReasonStatementMalformed, verify.ReasonLimitExceeded:
 			near = 5
-		case verify.ReasonIdentityMismatch, verify.ReasonIssuerMismatch:
+		case verify.ReasonIdentityMismatch, verify.ReasonIssuerMismatch, verify.ReasonKeyExpired:
 			near = 4
 		case verify.ReasonSubjectMismatch, verify.ReasonDigestMismatch:
 			near = 3
@@ -163,6 +163,8 @@ func hintFor(reason verify.Reason, from signers, fallback string) string {
 	switch reason {
 	case verify.ReasonSubjectMismatch, verify.ReasonDigestMismatch:
 		return "the evidence is about another artifact: deploy the digest that was signed, or sign this one"
+	case verify.ReasonKeyExpired:
+		return fmt.Sprintf("have it signed anew, by a key or identity of %s that is in force", from.oneOf())
 	case verify.ReasonKeyMismatch, verify.ReasonIdentityMismatch, verify.ReasonIssuerMismatch:
 		return fmt.Sprintf("have it signed by %s, or add the signer to the rule if it is to be trusted", from.oneOf())
 	}

@@ -11,7 +11,7 @@ package policy
 
 // document is the whole file.
 type document struct {
-	node `later:"exceptions,revoked"`
+	node `later:"exceptions"`
 	// APIVersion is the version of the language.
 	APIVersion text `policy:"apiVersion,required" example:"hallmark.dev/v1alpha1"`
 	// Kind is always `TrustPolicy`.
@@ -27,6 +27,8 @@ type document struct {
 	// Rules say what images need. Exactly one rule governs an image: the one whose
 	// pattern is the most specific.
 	Rules []ruleEntry `policy:"rules,required"`
+	// Revoked lists signers whose evidence does not count, although it is proved.
+	Revoked []revokedEntry `policy:"revoked"`
 	// Unmatched says what happens to an image that no rule governs: `deny`, or
 	// `warn`, which allows it and says so in the report.
 	Unmatched text `policy:"unmatched" default:"deny" oneof:"deny,warn" example:"deny"`

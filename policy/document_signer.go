@@ -95,6 +95,22 @@ type subjectEntry struct {
 	DNS matches `policy:"dns" example:"build.acme.example"`
 }
 
+// revokedEntry is a key or an identity that is no longer trusted, whoever lists it.
+type revokedEntry struct {
+	node
+	// Key is the ID of a key, as reports show it.
+	Key text `policy:"key" example:"sha256:9f86…"`
+	// Subject is the name in a certificate, of whatever type.
+	Subject matches `policy:"subject" example:"leaver@acme.example"`
+	// Issuer is the certificate's issuer. With a subject, both must match.
+	Issuer matches `policy:"issuer" example:"https://accounts.google.com"`
+	// Since is when the trust ended. What trusted times say was signed before still
+	// counts; what has no trusted time does not. Without it nothing counts.
+	Since moment `policy:"since" default:"always" example:"2026-05-01"`
+	// Reason stands in reports.
+	Reason text `policy:"reason,required" example:"laptop stolen"`
+}
+
 // githubEntry are claims of GitHub Actions. A repository on another server than
 // github.com is written with its whole address.
 type githubEntry struct {

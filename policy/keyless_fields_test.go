@@ -2,7 +2,9 @@ package policy
 
 import (
 	"maps"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/hallmark-project/hallmark/verify"
 )
@@ -118,9 +120,25 @@ func certified(t testing.TB, p *Policy, root string, c *verify.Certificate) veri
 	return verify.Fact{Subject: subject(), Kind: verify.KindSignature, Signer: verify.Signer{KeyID: "sha256:00", Certificate: &proven}, Origin: origin(len(c.SAN))}
 }
 
+// times says when a fact was signed.
+func times(f verify.Fact, texts ...string) verify.Fact {
+	for _, text := range texts {
+		at, err := time.Parse(time.RFC3339, text)
+		if err != nil {
+			panic(err)
+		}
+		f.Times = append(f.Times, verify.TrustedTime{Time: at, Source: "tsa"})
+	}
+	return f
+}
+
+// revoking is the policy of an identity that revokes something else.
+func revoking(entry string) string { return keyless(mail) + "revoked:\n  - " + entry + "\n" }
+
 type keylessCase struct {
 	identity, from, to string
 	certificate        *verify.Certificate
+	revoked            string // entry under revoked
 	root               string // "" is public
 	refused            bool
 }
@@ -147,6 +165,12 @@ var keylessCases = func() map[string]keylessCase {
 		"trustRoots[].log":                 {identity: full3, from: "root.json}", to: "root.json}\n  again: {sigstore: root.json, log: 2}", certificate: github(), refused: true},
 		"trustRoots[].timestamps":          {identity: full3, from: "root.json}", to: "root.json, timestamps: 0}", certificate: github(), refused: true},
 		"trustRoots[].sct":                 {identity: full3, from: "root.json}", to: "root.json}\n  again: {sigstore: root.json, sct: 2}", certificate: github(), refused: true},
+		"revoked[]":                        {identity: mail, revoked: "{subject: other@acme.example, reason: left}", from: "subject: other@", to: "subject: release@", certificate: person},
+		"revoked[].key":                    {identity: mail, revoked: "{key: 'sha256:" + strings.Repeat("11", 32) + "', reason: left}", from: strings.Repeat("11", 32), to: strings.Repeat("00", 32), certificate: person},
+		"revoked[].subject":                {identity: mail, revoked: "{issuer: https://accounts.google.com, subject: other@acme.example, reason: left}", from: "subject: other@acme.example, ", to: "", certificate: person},
+		"revoked[].issuer":                 {identity: mail, revoked: "{issuer: https://accounts.google.com/, subject: release@acme.example, reason: left}", from: "issuer: https://accounts.google.com/, ", to: "", certificate: person},
+		"revoked[].since":                  {identity: mail, revoked: "{subject: release@acme.example, since: 2026-03-01, reason: left}", from: "since: 2026-03-01", to: "since: 2026-02-01", certificate: person},
+		"revoked[].reason":                 {identity: mail, revoked: "{subject: other@acme.example, reason: left}", from: ", reason: left", to: "", certificate: person, refused: true},
 		x509:                               {identity: host, from: "corp: {x509", to: "corp: {sigstore: root.json, x509", root: "corp", certificate: machine, refused: true},
 		x509 + ".roots":                    {identity: host, from: "roots: corp.pem", to: "roots: corp2.pem", root: "corp", certificate: machine},
 		x509 + ".intermediates":            {identity: host, from: "intermediates: issuing.pem", to: "intermediates: corp2.pem", root: "corp", certificate: machine},
@@ -209,10 +233,16 @@ func TestEveryKeylessFieldHasAnEffect(t *testing.T) {
 			if root == "" {
 				root = "public"
 			}
-			before := parse(t, keyless(c.identity))
-			img := found(certified(t, before, root, c.certificate))
+			text := keyless(c.identity)
+			if c.revoked != "" {
+				text += "revoked:\n  - " + c.revoked + "\n"
+			}
+			before := parse(t, text)
+			f := times(certified(t, before, root, c.certificate), "2026-02-15T00:00:00Z")
+			f.Signer.KeyID = "sha256:" + strings.Repeat("00", 32)
+			img := found(f)
 			expect(t, before.Decide(img, noon), Allow, "")
-			p, err := Parse("policy.yaml", []byte(replaceOnce(t, keyless(c.identity), c.from, c.to)), keyFiles(t))
+			p, err := Parse("policy.yaml", []byte(replaceOnce(t, text, c.from, c.to)), keyFiles(t))
 			if c.refused {
 				if err == nil {
 					t.Error("the changed policy is accepted")

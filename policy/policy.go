@@ -30,12 +30,14 @@ const (
 // Policy is a compiled trust policy. It is immutable and safe for concurrent
 // use. The zero Policy governs no image, and so denies every one.
 type Policy struct {
-	name   string
-	rules  []*rule
-	roots  []Anchor
-	warn   bool // unmatched images are allowed, with a warning
-	yaml   []byte
-	digest digest.Digest
+	name  string
+	rules []*rule
+	roots []Anchor
+	// revoked are the entries of revoked, in the canonical order.
+	revoked []revocation
+	warn    bool // unmatched images are allowed, with a warning
+	yaml    []byte
+	digest  digest.Digest
 }
 
 // PublicGood is what [Parse] asks its read function for where a policy says

@@ -159,3 +159,40 @@ func shuffle[T any](random *rand.Rand, list []T) []T {
 	random.Shuffle(len(list), func(i, j int) { list[i], list[j] = list[j], list[i] })
 	return list
 }
+
+// TestOrderOfIdentities: SB-26, certificates that share a subject and differ in a
+// claim are one signer, and the order in which they come does not matter.
+func TestOrderOfIdentities(t *testing.T) {
+	t.Parallel()
+	builder := "https://github.com/acme/builders/.github/workflows/build.yml@refs/tags/v2"
+	of := func(repository string) string {
+		return "{trustRoot: public, issuer: " + actions + ", github: {repository: " + repository + ", workflow: acme/builders/.github/workflows/build.yml}}"
+	}
+	yaml := replaceOnce(t, keyless(of("acme/a")), "rules:", "  b: {keyless: "+of("acme/b")+"}\n  c: {keys: [{file: a.pub}], keyless: "+of("acme/a")+"}\nrules:")
+	p := parse(t, replaceOnce(t, yaml, "from: [it]", "from: [it, b, c], atLeast: 2"))
+	inA := certified(t, p, "public", github(name("URI", builder), say("12", "https://github.com/acme/a"), say("5", "acme/a")))
+	inB := certified(t, p, "public", github(name("URI", builder), say("12", "https://github.com/acme/b"), say("5", "acme/b")))
+	inOther := certified(t, p, "public", github(name("URI", builder), say("12", "https://github.com/evil/b"), say("5", "evil/b")))
+	random := rand.New(rand.NewPCG(7, 8))
+	for _, row := range []struct {
+		facts []verify.Fact
+		want  Verdict
+	}{
+		{[]verify.Fact{inA, inB, inOther}, Deny}, // one subject is one signer
+		{[]verify.Fact{inA, inB, signed(t, "a")}, Allow},
+		{[]verify.Fact{inA, inOther, signed(t, "a")}, Allow},
+		{[]verify.Fact{inOther, signed(t, "a")}, Deny},
+		{[]verify.Fact{inA, inA, inB, inB}, Deny},
+	} {
+		want := p.Decide(found(row.facts...), noon)
+		if want.Verdict != row.want {
+			t.Errorf("decided %+v, expected %s", want, row.want)
+		}
+		for range 10 {
+			got := p.Decide(found(shuffle(random, row.facts)...), noon)
+			if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b digest.Digest) bool { return a == b })); diff != "" {
+				t.Fatalf("SB-26 the order of the findings matters (-one +other):\n%s", diff)
+			}
+		}
+	}
+}
