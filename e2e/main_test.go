@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -17,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hallmark-project/hallmark/e2e/stack"
 	"github.com/hallmark-project/hallmark/verify/oci/registrytest"
 )
 
@@ -134,12 +134,10 @@ func inMemory(t *testing.T, referrers bool) registry {
 // distribution starts distribution v3 on a folder.
 func distribution(t *testing.T) registry {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	host, err := stack.FreeAddress()
 	if err != nil {
 		t.Fatal(err)
 	}
-	host := listener.Addr().String()
-	listener.Close()
 	dir := t.TempDir()
 	config := filepath.Join(dir, "config.yml")
 	text := fmt.Sprintf("version: 0.1\nlog: {level: error}\nstorage:\n  filesystem: {rootdirectory: %s}\nhttp: {addr: %s}\n", filepath.Join(dir, "data"), host)

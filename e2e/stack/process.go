@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -105,13 +106,12 @@ const (
 // chooseAddresses finds free ports.
 func (s *Stack) chooseAddresses() error {
 	a := &s.addresses
-	taken := map[int]bool{}
 	for _, address := range []*string{
 		&a.trillian, &a.ct, &a.fulcio, &a.fulcioGRPC, &a.fulcioMetrics, &a.noCT, &a.noCTGRPC, &a.noCTMetrics,
 		&a.rekor1, &a.rekor2[0].http, &a.rekor2[0].grpc, &a.rekor2[0].metrics, &a.rekor2[0].front, &a.rekor2[1].http, &a.rekor2[1].grpc,
 		&a.rekor2[1].metrics, &a.rekor2[1].front, &a.tsa[0], &a.tsa[1], &a.oidc, &a.connect, &a.repository,
 	} {
-		chosen, err := freeAddress(taken)
+		chosen, err := FreeAddress()
 		if err != nil {
 			return err
 		}
@@ -122,23 +122,33 @@ func (s *Stack) chooseAddresses() error {
 	return nil
 }
 
-func freeAddress(taken map[int]bool) (string, error) {
+// FreeAddress is a loopback address that nobody listens at, and that nobody is given who
+// asks the kernel for any. Two callers are not given one address.
+func FreeAddress() (string, error) {
+	given.mu.Lock()
+	defer given.mu.Unlock()
 	for range 1000 {
 		port := firstPort + rand.IntN(lastPort-firstPort)
-		if taken[port] {
+		if given.ports[port] {
 			continue
 		}
-		taken[port] = true
 		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 		if listener, err := net.Listen("tcp", address); err == nil {
 			listener.Close()
+			given.ports[port] = true
 			return address, nil
 		}
 	}
-	return "", errors.New("choosing ports: all that were tried are taken")
+	return "", errors.New("choosing a port: all that were tried are taken")
 }
 
-// portOf is the port of a host:port pair that freeAddress made.
+// given are the ports that this process has given away.
+var given = struct {
+	mu    sync.Mutex
+	ports map[int]bool
+}{ports: map[int]bool{}}
+
+// portOf is the port of a host:port pair that [FreeAddress] made.
 func portOf(address string) string {
 	_, port, _ := net.SplitHostPort(address)
 	return port
