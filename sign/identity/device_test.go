@@ -65,6 +65,13 @@ func TestDeviceWithoutBrowser(t *testing.T) {
 			t.Errorf("%s: got %v, %v", name, token, err)
 		}
 	}
+	// The person has the time that a code has, not what was left for the browser.
+	slow := newIssuer(t)
+	source := slow.login(Options{}).(*checked)
+	source.provider = person{source.settings, 50 * time.Millisecond}
+	if token, err := source.Token(t.Context(), ""); err != nil {
+		t.Errorf("got %v, %v", token, err)
+	}
 	f := newIssuer(t)
 	f.discovery = func(d map[string]any) { delete(d, "device_authorization_endpoint") }
 	if token, err := f.login(Options{Flow: FlowDevice}).Token(t.Context(), ""); err == nil || !strings.Contains(Hint(err), "--oidc-flow browser") {

@@ -102,3 +102,41 @@ func TestIssuerAddress(t *testing.T) {
 		}
 	}
 }
+
+// TestNoStepDown is CI-22: an issuer over TLS leads nowhere without it, not even to
+// this machine or to its own name.
+func TestNoStepDown(t *testing.T) {
+	t.Parallel()
+	for name, set := range map[string]func(*fakeIssuer){
+		"endpoint on loopback": func(f *fakeIssuer) {
+			f.discovery = func(d map[string]any) { d["token_endpoint"] = "http://127.0.0.1:1/token" }
+		},
+		"redirect to its own name": func(f *fakeIssuer) {
+			whole := f.Config.Handler
+			f.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.Scheme == "https" {
+					http.Redirect(w, r, "http://issuer.example"+r.URL.Path, http.StatusFound)
+					return
+				}
+				whole.ServeHTTP(w, r)
+			})
+		},
+	} {
+		t.Run("CI-22 "+name, func(t *testing.T) {
+			t.Parallel()
+			f := newIssuer(t)
+			f.URL = "https://issuer.example"
+			set(f)
+			source := f.login(Options{Flow: FlowDevice, HTTP: f.inMemory()})
+			token, err := source.Token(t.Context(), "")
+			if err == nil || !strings.Contains(err.Error(), "it is not https") && !strings.Contains(err.Error(), errRedirect.Error()) || len(f.polls) > 0 {
+				t.Errorf("got %v, %v", token, err)
+			}
+		})
+	}
+	f := newIssuer(t)
+	f.URL = "https://issuer.example"
+	if token, err := f.login(Options{Flow: FlowDevice, HTTP: f.inMemory()}).Token(t.Context(), ""); err != nil {
+		t.Errorf("the twin that does neither: %v, %v", token, err)
+	}
+}

@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"os"
@@ -189,6 +190,27 @@ func TestGivenTokens(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// endless is an input that never ends.
+type endless struct{ read int }
+
+func (e *endless) Read(p []byte) (int, error) {
+	e.read += len(p)
+	return copy(p, bytes.Repeat([]byte("."), len(p))), nil
+}
+
+// TestEndlessInput is RE-03: a token is not looked for without end.
+func TestEndlessInput(t *testing.T) {
+	t.Parallel()
+	input := &endless{}
+	source, err := Find(t.Context(), Options{Explicit: "-", Stdin: input})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if token, err := source.Token(t.Context(), ""); !errors.Is(err, ErrMalformed) || input.read > 2*maxToken {
+		t.Errorf("RE-03: got %v, %v after %d bytes", token, err, input.read)
 	}
 }
 

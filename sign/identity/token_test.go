@@ -73,6 +73,7 @@ func TestParseRefuses(t *testing.T) {
 		"header is no object":          encode([]byte(`[]`)) + "." + body + ".eA",
 		"base64 with padding":          head + "." + body + "=.eA",
 		"base64 of the other alphabet": head + "." + body + ".+/+/",
+		"base64 with bits left over":   head + "." + body + ".eB",
 		"line break inside":            head + "." + body[:8] + "\n" + body[8:] + ".eA",
 		"claims are no JSON":           unsigned("hello"),
 		"claims are a list":            unsigned(`["iss"]`),
