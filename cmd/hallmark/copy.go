@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/hallmark-project/hallmark/policy/airgap"
 	"github.com/hallmark-project/hallmark/policy/gate"
 	"github.com/hallmark-project/hallmark/policy/report"
 	"github.com/hallmark-project/hallmark/sign/publish"
@@ -50,11 +52,12 @@ The tag is written last. A copy that was cut short is finished by running it aga
 what is there already is not sent again. Evidence that others hung on the same image at
 the destination stays. Nothing is judged: hallmark verify does that.
 
-DST is in a registry; without a tag of its own it gets that of SRC. SRC may also be
-oci-dir:PATH or oci-archive:PATH. With --platform only that manifest is copied, which
+DST is in a registry, and without a tag of its own it gets that of SRC; or it is
+oci-archive:PATH, a new file. SRC may also be oci-dir:PATH or oci-archive:PATH. With --platform only that manifest is copied, which
 has a digest of its own: evidence about the index stays behind.`,
 		Example: `  hallmark copy registry.example/app:1.2 mirror.example/app
   hallmark copy registry.example/app@sha256:… mirror.example/app:stable
+  hallmark copy registry.example/app:1.2 oci-archive:app.tar
   hallmark copy oci-archive:app.tar mirror.example/app:1.2 --output json`,
 		Args: cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error { return a.copy(cmd.Context(), f, args[0], args[1]) },
@@ -73,18 +76,25 @@ func (a *app) copy(ctx context.Context, f *copyFlags, from, to string) error {
 	if f.platform != "" && !platformText.MatchString(f.platform) {
 		return hint(usageError("%q is no platform", f.platform), "a platform is OS/ARCHITECTURE, such as linux/arm64, or linux/arm/v7")
 	}
-	if _, _, local := cutLocal(to); local {
-		return hint(usageError("%s is no registry", to), "hallmark bundle save writes images with their evidence into a file")
+	kind, path, toFile := cutLocal(to)
+	if toFile && kind != "oci-archive" {
+		return hint(usageError("%s is neither in a registry nor an archive", to), "copy to oci-archive:PATH, which is one file")
 	}
-	target, err := oci.ParseReference(to)
-	if err != nil {
-		return registryError(to, err)
+	var target oci.Reference
+	var err error
+	if !toFile {
+		if target, err = oci.ParseReference(to); err != nil {
+			return registryError(to, err)
+		}
 	}
 	source, ref, done, err := f.open(from)
 	if err != nil {
 		return registryError(from, err)
 	}
 	defer done()
+	if toFile {
+		return a.copyToArchive(ctx, f, from, source, ref, path)
+	}
 	if !hasTagOrDigest(to) {
 		if target.Tag = ref.Tag; !ref.Digest.IsZero() {
 			target.Tag = ""
@@ -105,7 +115,33 @@ func (a *app) copy(ctx context.Context, f *copyFlags, from, to string) error {
 	if err != nil {
 		return copyError(to, err)
 	}
+	if target.Tag == "" && target.Digest.IsZero() {
+		fmt.Fprintln(a.stderr, "hallmark: note: no tag was written; name one in DST if there shall be one")
+	}
 	return a.printCopied(f.output, from, target.String(), result)
+}
+
+// copyToArchive writes an image into a new file.
+func (a *app) copyToArchive(ctx context.Context, f *copyFlags, from string, source publish.CopySource, ref oci.Reference, path string) error {
+	whole, err := oci.Collect(ctx, source, ref, oci.CollectOptions{Platform: f.platform, Suffixes: publish.EvidenceSuffixes()})
+	if err != nil {
+		return registryError(from, err)
+	}
+	tag := ref.Tag
+	if !ref.Digest.IsZero() {
+		tag = ""
+	}
+	progress, finish := a.progress("copying")
+	size, err := writeWhole(path, func(out io.Writer) error {
+		return airgap.WriteArchive(ctx, out, airgap.Item{Reference: ref, Source: source, Whole: whole}, tag, progress)
+	})
+	finish()
+	if err != nil {
+		return registryError(from, err)
+	}
+	return a.printCopied(f.output, from, "oci-archive:"+path, publish.CopyResult{
+		Digest: whole.Top.Digest, Manifests: len(whole.Image), Evidence: len(whole.Attached), Written: 1, BytesSent: size, EvidenceSkipped: whole.Skipped,
+	})
 }
 
 // hasTagOrDigest reports whether a reference was written with either.

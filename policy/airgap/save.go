@@ -85,16 +85,36 @@ func Save(ctx context.Context, out io.Writer, items []Item, o Options) (Index, e
 	if err := seal(a, raw, o.Policy.YAML()); err != nil {
 		return Index{}, err
 	}
-	s := &saving{archive: a, options: o}
+	s := &saving{archive: a, contents: o.Contents, progress: o.Progress}
 	for _, item := range items {
 		s.all += s.size(item)
 	}
 	for _, item := range items {
-		if err := s.item(ctx, item); err != nil {
+		tag := "" // repositories share a file, so the whole name is the tag
+		if item.Reference.Tag != "" && item.Reference.Digest.IsZero() {
+			tag = item.Reference.String()
+		}
+		if err := s.item(ctx, item, tag); err != nil {
 			return Index{}, fmt.Errorf("sealing %s: %w", item.Reference, err)
 		}
 	}
 	return index, a.close()
+}
+
+// WriteArchive writes one image with its evidence as a plain OCI archive, without
+// policy and index, and without having judged it. The image gets the tag, if that is
+// not empty.
+func WriteArchive(ctx context.Context, out io.Writer, item Item, tag string, progress func(done, all int64)) error {
+	a, err := newArchive(out)
+	if err != nil {
+		return err
+	}
+	s := &saving{archive: a, contents: Whole, progress: progress}
+	s.all = s.size(item)
+	if err := s.item(ctx, item, tag); err != nil {
+		return fmt.Errorf("writing %s: %w", item.Reference, err)
+	}
+	return a.close()
 }
 
 // seal writes the artifact with the index and the policy.
@@ -121,10 +141,11 @@ func seal(a *archive, index, policyYAML []byte) error {
 	return a.list(layer(oci.TypeImage, manifest), Tag)
 }
 
-// saving is one run of [Save].
+// saving is one run of [Save] or [WriteArchive].
 type saving struct {
 	archive   *archive
-	options   Options
+	contents  Contents
+	progress  func(done, all int64)
 	done, all int64
 }
 
@@ -137,7 +158,7 @@ type part struct {
 func (s *saving) parts(item Item) []part {
 	var all []part
 	for _, m := range item.Whole.Image {
-		all = append(all, part{m, s.options.Contents == Whole})
+		all = append(all, part{m, s.contents == Whole})
 	}
 	for _, a := range item.Whole.Attached {
 		for _, m := range append(a.Parts[:len(a.Parts):len(a.Parts)], a.Manifest) {
@@ -167,7 +188,7 @@ func (s *saving) size(item Item) (sum int64) {
 	return sum
 }
 
-func (s *saving) item(ctx context.Context, item Item) error {
+func (s *saving) item(ctx context.Context, item Item, tag string) error {
 	for _, p := range s.parts(item) {
 		for _, d := range p.blobs() {
 			if err := s.blob(ctx, item, d); err != nil {
@@ -178,12 +199,7 @@ func (s *saving) item(ctx context.Context, item Item) error {
 			return err
 		}
 	}
-	top := item.Whole.Top
-	tag := ""
-	if item.Reference.Tag != "" && item.Reference.Digest.IsZero() {
-		tag = item.Reference.String() // repositories share a file, so the whole name
-	}
-	if err := s.archive.list(top, tag); err != nil {
+	if err := s.archive.list(item.Whole.Top, tag); err != nil {
 		return err
 	}
 	for _, a := range item.Whole.Attached {
@@ -208,8 +224,8 @@ func (s *saving) blob(ctx context.Context, item Item, d oci.Descriptor) error {
 			return err
 		}
 	}
-	if s.done += d.Size; s.options.Progress != nil {
-		s.options.Progress(s.done, s.all)
+	if s.done += d.Size; s.progress != nil {
+		s.progress(s.done, s.all)
 	}
 	return nil
 }
