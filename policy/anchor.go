@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -42,6 +43,7 @@ func (c *compiler) allRoots(d *document) {
 			c.addf(entry.at, entry.path, "", "it holds no certificate authority")
 			continue
 		}
+		c.reachable(entry, root, need)
 		for _, other := range c.roots {
 			if other.Root.Digest() == root.Digest() && other.Need != need {
 				c.addf(entry.at, entry.path, "one root has one set of thresholds; where rules need different ones, write two policy files",
@@ -133,6 +135,33 @@ func (c *compiler) requirement(entry *rootEntry) trust.Requirement {
 		c.addf(entry.Timestamps.at, entry.Timestamps.path, "demand at least 1", "a certificate proves nothing without a trusted time")
 	}
 	return trust.Requirement{LogEntries: entry.Log.value, Timestamps: entry.Timestamps.value, SCTs: entry.SCT.value}
+}
+
+// reachable refuses thresholds that no evidence could meet.
+func (c *compiler) reachable(entry *rootEntry, root *trust.Root, need trust.Requirement) {
+	has := make(map[trust.Kind]int)
+	for _, one := range root.Describe() {
+		has[one.Kind]++
+	}
+	logs, sct := has[trust.KindTransparencyLog], has[trust.KindCertificateLog]
+	for _, one := range []struct {
+		threshold  *count
+		name       string
+		want, have int
+	}{
+		{&entry.Log, "log", need.LogEntries, logs},
+		{&entry.Timestamps, "timestamps", need.Timestamps, has[trust.KindTimestampAuthority] + logs},
+		{&entry.SCT, "sct", need.SCTs, sct},
+	} {
+		if one.want <= one.have {
+			continue
+		}
+		at, path := one.threshold.at, one.threshold.path
+		if path == "" {
+			at, path = entry.at, join(entry.path, one.name)
+		}
+		c.addf(at, path, fmt.Sprintf("write %s: %d, or another root", one.name, one.have), "%d are wanted, and the root has %d", one.want, one.have)
+	}
 }
 
 // anchors lists the trust roots by name.

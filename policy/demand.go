@@ -158,6 +158,16 @@ func nearest(tried []Attempt, fallback verify.Reason) verify.Reason {
 	return best
 }
 
+// nearestIdentity says what a certificate lacks, if that is why nothing counts.
+func nearestIdentity(tried []Attempt, reason verify.Reason) string {
+	for _, a := range tried {
+		if a.Identity != nil && a.Reason == reason {
+			return "; one: " + a.Detail
+		}
+	}
+	return ""
+}
+
 // hintFor says what to do about a reason.
 func hintFor(reason verify.Reason, from signers, fallback string) string {
 	switch reason {

@@ -168,3 +168,49 @@ func TestSeveralKeylessSigners(t *testing.T) {
 		t.Errorf("SB-30 one identity under two names gives two signers: %v", e)
 	}
 }
+
+// TestUnreachableThresholds: what no evidence could meet is refused.
+func TestUnreachableThresholds(t *testing.T) {
+	t.Parallel()
+	for _, row := range [][2]string{
+		{"log: 5", "trustRoots.public.log: 5 are wanted, and the root has 4; write log: 4, or another root"},
+		{"sct: 3", "trustRoots.public.sct: 3 are wanted, and the root has 2"},
+		{"timestamps: 7", "trustRoots.public.timestamps: 7 are wanted, and the root has 6"},
+		{"timestamps: 0", "trustRoots.public.timestamps: a certificate proves nothing without a trusted time; demand at least 1"},
+		{"log: -1", "trustRoots.public.log: -1 where a number from 0 to 1000 is wanted"},
+		{"log: two", `trustRoots.public.log: the text "two" where a whole number is wanted`},
+	} {
+		e := fault(t, strings.Replace(keyless(full3), "root.json}", "root.json, "+row[0]+"}", 1))
+		if !strings.Contains(e.Error(), ": "+row[1]) {
+			t.Errorf("TR-03 %s: %v", row[0], e)
+		}
+	}
+	for _, threshold := range []string{"log", "sct"} {
+		if e := fault(t, strings.Replace(keyless(host), "tsa.pem}}", "tsa.pem}, "+threshold+": 1}", 1)); !strings.Contains(e.Error(), "never be met") {
+			t.Errorf("TR-03 %s under x509: %v", threshold, e)
+		}
+	}
+}
+
+// TestDenialsSayWhatDiffers: a denial shows the found and the wanted side by side,
+// and the difference where it is easily overlooked.
+func TestDenialsSayWhatDiffers(t *testing.T) {
+	t.Parallel()
+	p := parse(t, keyless(byURI))
+	for want, c := range map[string]*verify.Certificate{
+		"its signer is not it: issuer: found " + actions + "/, wanted " + actions + " (only a slash at the end differs)":       github(issuer(actions + "/")),
+		"issuer: found https://TOKEN.actions.githubusercontent.com, wanted " + actions + " (only the case of letters differs)": github(issuer("https://TOKEN.actions.githubusercontent.com")),
+		"subject type: found Email, wanted URI":                                   github(name("Email", release)),
+		"subject URI: found https://github.com/acme/app/x, wanted " + release:     github(name("URI", "https://github.com/acme/app/x")),
+		"wanted the subject's own repository (the subject is a reusable workflow": github(say("12", "https://github.com/evil/app"), say("5", "evil/app")),
+		"extension 1.3.6.1.4.1.57264.1.20: found none, wanted push":               github(say("20", "")),
+	} {
+		d := p.Decide(found(certified(t, p, "public", c)), noon)
+		if got := d.Demands[0].Found; !strings.Contains(got, want) {
+			t.Errorf("found %q\nwant  %q", got, want)
+		}
+	}
+	if d := p.Decide(found(certified(t, p, "other", github())), noon); !strings.Contains(d.Demands[0].Found, "trust root: found a certificate of another root, wanted public") {
+		t.Errorf("TR-13 found %q", d.Demands[0].Found)
+	}
+}

@@ -27,8 +27,8 @@ type trait struct {
 	values func(*verify.Certificate) []string
 	// holds, if set, is asked instead of want.
 	holds func(*verify.Certificate) bool
-	// wanted says what holds asks for.
-	wanted string
+	// wanted says what holds asks for, and hint what to do about it.
+	wanted, hint string
 }
 
 // mismatch says why a certificate is not the wanted identity.
@@ -75,7 +75,7 @@ func (w *trait) check(c *verify.Certificate) *mismatch {
 			}
 		}
 	}
-	m := &mismatch{reason: w.reason, what: w.what, found: "none", wanted: w.wanted}
+	m := &mismatch{reason: w.reason, what: w.what, found: "none", wanted: w.wanted, near: w.hint}
 	if len(values) > 0 {
 		m.found = values[0]
 	}
@@ -196,7 +196,8 @@ func (i *profile) subject(entry *keylessEntry) {
 		// The subject is the workflow that signed. If that is a reusable one, anybody
 		// may have called it: then the policy must say for which repository.
 		i.traits = append(i.traits, trait{
-			what: "source repository", reason: verify.ReasonIdentityMismatch, wanted: "the subject's own repository, or one that the policy names",
+			what: "source repository", reason: verify.ReasonIdentityMismatch, wanted: "the subject's own repository",
+			hint:   "the subject is a reusable workflow; if it may sign for that repository, write github: {repository: …} in the policy",
 			values: func(c *verify.Certificate) []string { return some(c.Extensions[oidSourceRepository]) },
 			holds:  func(c *verify.Certificate) bool { return ownRepository(c) },
 		})

@@ -67,7 +67,7 @@ func (d *signatureDemand) judge(part Part) Demand {
 		result.Verdict, result.Reason = Deny, nearest(result.Tried, ReasonNoSignature)
 		result.Found = "no signature"
 		if len(result.Tried) > 0 {
-			result.Found = fmt.Sprintf("no signature that counts; %s refused", plural(len(result.Tried), "piece"))
+			result.Found = fmt.Sprintf("no signature that counts; %s refused", plural(len(result.Tried), "piece")) + nearestIdentity(result.Tried, result.Reason)
 		}
 		result.Hint = hintFor(result.Reason, d.from, "sign the digest with `hallmark sign`")
 	}
