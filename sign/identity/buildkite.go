@@ -22,7 +22,7 @@ type buildkite struct{ *settings }
 
 func (s *settings) buildkite() (provider, string, error) {
 	if s.Getenv(buildkiteToken) == "" || s.Getenv(buildkiteJob) == "" {
-		return nil, fmt.Sprintf("no Buildkite job (%s and %s)", buildkiteToken, buildkiteJob), nil
+		return nil, "no Buildkite job (" + buildkiteToken + ")", nil
 	}
 	return buildkite{s}, "", nil
 }

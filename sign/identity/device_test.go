@@ -96,6 +96,8 @@ func TestDevicePace(t *testing.T) {
 		"runs out":     {5, []string{"authorization_pending"}, 12, []int{5, 5}, "in time"},
 		"expired":      {5, []string{"authorization_pending", "expired_token"}, 600, []int{5, 5}, "in time"},
 		"never ends":   {40, []string{"authorization_pending"}, 1 << 30, slices.Repeat([]int{40}, 22), "in time"}, // 15 minutes
+		"no answer":    {5, []string{"503", "authorization_pending", "503", ""}, 600, []int{5, 10, 10, 20}, ""},
+		"gone":         {nil, []string{"503"}, 600, []int{5, 10, 20, 40}, "503"},
 		"denied":       {1, []string{"access_denied"}, 600, []int{1}, "access_denied"},
 		"unknown":      {1, []string{"server_error"}, 600, []int{1}, "server_error"},
 		"past already": {1, []string{""}, -5, nil, "in time"},
@@ -117,6 +119,10 @@ func TestDevicePace(t *testing.T) {
 					reply := test.answers[min(len(gaps), len(test.answers))-1]
 					if reply == "" {
 						return false
+					}
+					if reply == "503" {
+						http.Error(w, "busy", http.StatusServiceUnavailable)
+						return true
 					}
 					f.refuse(w, reply)
 					return true

@@ -12,9 +12,5 @@ func ExampleFind() {
 	environment := func(name string) string { return map[string]string{"GITLAB_CI": "true"}[name] }
 	_, err := identity.Find(context.Background(), identity.Options{Getenv: environment, TokenFile: "/nonexistent"})
 	fmt.Println(identity.Hint(err))
-	// Output:
-	// let the job in .gitlab-ci.yml ask for a token, which lives as long as the job may run:
-	//   id_tokens:
-	//     SIGSTORE_ID_TOKEN:
-	//       aud: sigstore
+	// Output: let the job in .gitlab-ci.yml ask for a token: id_tokens: {SIGSTORE_ID_TOKEN: {aud: "sigstore"}}
 }

@@ -81,7 +81,7 @@ func TestNoSource(t *testing.T) {
 		"nobody at the terminal":       {Options{Flow: FlowAuto}, "--oidc-flow device"},
 		"GitHub without permission":    {Options{Getenv: environment("GITHUB_ACTIONS", "true")}, "id-token: write"},
 		"GitHub with half":             {Options{Getenv: environment("GITHUB_ACTIONS", "true", githubURL, "https://x.example")}, "id-token: write"},
-		"GitLab without id_tokens":     {Options{Audience: "mine", Getenv: environment("GITLAB_CI", "true")}, "  id_tokens:\n    SIGSTORE_ID_TOKEN:\n      aud: mine"},
+		"GitLab without id_tokens":     {Options{Audience: "mine", Getenv: environment("GITLAB_CI", "true")}, `id_tokens: {SIGSTORE_ID_TOKEN: {aud: "mine"}}`},
 		"Buildkite without its tokens": {Options{Getenv: environment("BUILDKITE", "true")}, "buildkite-agent oidc request-token"},
 		// What the environment says of a job is not signed by anybody.
 		"CI-21 unsigned facts are no identity": {Options{Getenv: environment("GITHUB_ACTIONS", "true", "GITHUB_REPOSITORY", "good/app", "GITHUB_ACTOR", "me",
@@ -98,6 +98,10 @@ func TestNoSource(t *testing.T) {
 				if !strings.Contains(err.Error(), looked) {
 					t.Errorf("the error does not say that %s was looked for: %v", looked, err)
 				}
+			}
+			// A terminal gets one line of at most 400 characters of each.
+			if len(err.Error()) > 360 || len(Hint(err)) > 400 || strings.Contains(err.Error()+Hint(err), "\n") {
+				t.Errorf("%d and %d characters: %v, %s", len(err.Error()), len(Hint(err)), err, Hint(err))
 			}
 			if !strings.Contains(Hint(err), test.hint) {
 				t.Errorf("hint %q lacks %q", Hint(err), test.hint)

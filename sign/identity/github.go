@@ -11,7 +11,7 @@ const (
 	githubToken = "ACTIONS_ID_TOKEN_REQUEST_TOKEN"
 )
 
-const githubAdvice = "let the job ask for an identity, in the workflow:\n  permissions:\n    id-token: write\n(a pull request from a fork gets none)"
+const githubAdvice = "let the job in the workflow ask for an identity: permissions: {id-token: write, contents: read} (a pull request from a fork gets none)"
 
 // github is GitHub Actions: a GET with the job's bearer token returns an identity
 // token for any audience.
@@ -19,7 +19,7 @@ type github struct{ *settings }
 
 func (s *settings) github() (provider, string, error) {
 	if s.Getenv(githubURL) == "" || s.Getenv(githubToken) == "" {
-		return nil, fmt.Sprintf("no GitHub Actions job that may ask for one (%s and %s)", githubURL, githubToken), nil
+		return nil, "no GitHub Actions job that may ask (" + githubURL + ")", nil
 	}
 	return github{s}, "", nil
 }

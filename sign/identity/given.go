@@ -9,6 +9,8 @@ import (
 	"os"
 	"strings"
 	"sync"
+
+	"github.com/hallmark-project/hallmark/attest/wording"
 )
 
 // tokenVariable holds a token for this purpose; other clients read it too.
@@ -25,7 +27,7 @@ func (v value) name() string { return v.from }
 func (v value) fetch(context.Context, string) (string, error) { return v.read() }
 
 func (v value) advice(audience string) string {
-	return fmt.Sprintf("a token that was handed over cannot be renewed: get a new one from its issuer, for the audience %q, and sign soon after", audience)
+	return fmt.Sprintf("a token that was handed over cannot be renewed: get a new one from its issuer, for the audience %q, and sign soon after", wording.Short(audience))
 }
 
 // file is a token that somebody else keeps fresh: it is read each time.
@@ -36,7 +38,7 @@ func (f file) name() string { return fmt.Sprintf("file %s", f.path) }
 func (f file) fetch(context.Context, string) (string, error) { return readFile(f.path) }
 
 func (f file) advice(audience string) string {
-	return fmt.Sprintf("let what writes %s ask for the audience %q, and renew the token before it runs out", f.path, audience)
+	return fmt.Sprintf("let what writes %s ask for the audience %q, and renew the token before it runs out", f.path, wording.Short(audience))
 }
 
 // given is what --identity-token names. It is never quoted: it may be a token that
@@ -65,7 +67,7 @@ func (s *settings) given() (provider, error) {
 // variable is the token of the environment. GitLab puts it there when a job asks.
 func (s *settings) variable() (provider, string, error) {
 	if s.Getenv(tokenVariable) == "" {
-		return nil, tokenVariable + " is not set", nil
+		return nil, "no " + tokenVariable, nil
 	}
 	read := func() (string, error) { return s.Getenv(tokenVariable), nil }
 	if s.Getenv("GITLAB_CI") == "true" {
@@ -80,7 +82,7 @@ type gitlab struct{ value }
 func (gitlab) advice(audience string) string { return gitlabAdvice(audience) }
 
 func gitlabAdvice(audience string) string {
-	return fmt.Sprintf("let the job in .gitlab-ci.yml ask for a token, which lives as long as the job may run:\n  id_tokens:\n    %s:\n      aud: %s", tokenVariable, audience)
+	return fmt.Sprintf("let the job in .gitlab-ci.yml ask for a token: id_tokens: {%s: {aud: %q}}", tokenVariable, wording.Short(audience))
 }
 
 // file is a token that is mounted, such as a projected Kubernetes service account

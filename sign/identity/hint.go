@@ -15,7 +15,7 @@ type hintError struct {
 func (e *hintError) Error() string { return e.err.Error() }
 func (e *hintError) Unwrap() error { return e.err }
 
-// Hint returns what the user can do about an error of this package, or "".
+// Hint returns what the user can do about an error of this package, in one line, or "".
 func Hint(err error) string {
 	var hinted *hintError
 	if errors.As(err, &hinted) {

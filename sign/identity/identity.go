@@ -153,7 +153,7 @@ func Find(ctx context.Context, o Options) (Source, error) {
 	if s.Flow == FlowBrowser || s.Flow == FlowDevice {
 		return s.person(), nil
 	}
-	looked := []string{"--identity-token is not given"}
+	looked := []string{"no --identity-token"}
 	for _, look := range []func() (provider, string, error){s.variable, s.github, s.buildkite, s.file, s.spiffe} {
 		found, missing, err := look()
 		if err != nil {
@@ -167,7 +167,7 @@ func Find(ctx context.Context, o Options) (Source, error) {
 	if s.Flow == FlowAuto && s.Interactive {
 		return s.person(), nil
 	}
-	looked = append(looked, "nobody is at a terminal to log in")
+	looked = append(looked, "no terminal to log in at")
 	return nil, withHint(fmt.Errorf("%w: %s", ErrNoSource, strings.Join(looked, "; ")), "%s", s.howToGetOne())
 }
 

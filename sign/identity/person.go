@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
 	"strings"
 	"time"
 	"unicode"
@@ -74,7 +75,7 @@ func (p person) device(ctx context.Context, from *issuer) (string, error) {
 		return "", fmt.Errorf("asking for a device code: %w", err)
 	}
 	p.invite(offer)
-	answer, err := from.config.DeviceAccessToken(ctx, offer, oauth2.VerifierOption(verifier))
+	answer, err := poll(ctx, from, offer, verifier)
 	if late(ctx, err, offer) {
 		return "", withHint(fmt.Errorf("waiting for the login: nobody entered the code in time: %w", redact(brief(err), verifier, offer.DeviceCode)), "run the command again and enter the code before it runs out")
 	}
@@ -82,6 +83,30 @@ func (p person) device(ctx context.Context, from *issuer) (string, error) {
 		return "", fmt.Errorf("waiting for the login: %w", redact(brief(err), verifier, offer.DeviceCode))
 	}
 	return p.accept(ctx, from, answer, "")
+}
+
+// maxFailures is how many questions in one login may get no answer.
+const maxFailures = 3
+
+// poll asks until the person has logged in. Where a question got no answer it goes
+// on at half the pace (RFC 8628 section 3.5).
+func poll(ctx context.Context, from *issuer, offer *oauth2.DeviceAuthResponse, verifier string) (*oauth2.Token, error) {
+	for failures := 0; ; failures++ {
+		answer, err := from.config.DeviceAccessToken(ctx, offer, oauth2.VerifierOption(verifier))
+		if err == nil || failures == maxFailures || !unanswered(err) || late(ctx, err, offer) {
+			return answer, err
+		}
+		offer.Interval = min(2*max(offer.Interval, defaultInterval), maxInterval)
+	}
+}
+
+func unanswered(err error) bool {
+	var refused *oauth2.RetrieveError
+	if errors.As(err, &refused) {
+		return refused.ErrorCode == "" && refused.Response != nil && refused.Response.StatusCode >= 500
+	}
+	var wrapped *url.Error
+	return errors.As(err, &wrapped) && !errors.Is(err, errRedirect) && !errors.Is(err, context.Canceled)
 }
 
 // late tells an offer that ran out from a request that took too long.
@@ -96,9 +121,11 @@ func late(ctx context.Context, err error, offer *oauth2.DeviceAuthResponse) bool
 
 // Limits of an offer.
 const (
-	maxUserCode = 64   // a person types it
-	maxInterval = 60   // seconds; who waits longer misses the login
-	maxAddress  = 2048 // a person reads it
+	maxUserCode = 64 // a person types it
+	maxInterval = 60 // seconds; who waits longer misses the login
+	// defaultInterval, in seconds, is RFC 8628's where the issuer says nothing.
+	defaultInterval = 5
+	maxAddress      = 2048 // a person reads it
 )
 
 // checkOffer refuses what must not be shown or waited for (RFC 8628 section 3.2).
