@@ -48,7 +48,15 @@ func FromSigningConfig(json []byte, now time.Time) (Services, error) {
 	if len(json) > maxSigningConfigBytes {
 		return Services{}, fmt.Errorf("%w: a configuration of %d bytes, at most %d are read", ErrServices, len(json), maxSigningConfigBytes)
 	}
-	config, err := root.NewSigningConfigFromJSON(json)
+	wire, err := root.NewSigningConfigProtobuf(json)
+	if err != nil {
+		return Services{}, fmt.Errorf("%w: reading the configuration: %w", ErrServices, err)
+	}
+	// The engine takes it for granted that the selectors are there.
+	if len(wire.GetRekorTlogUrls()) > 0 && wire.GetRekorTlogConfig() == nil || len(wire.GetTsaUrls()) > 0 && wire.GetTsaConfig() == nil {
+		return Services{}, fmt.Errorf("%w: the configuration does not say how many of its services to use", ErrServices)
+	}
+	config, err := root.NewSigningConfigFromProtobuf(wire)
 	if err != nil {
 		return Services{}, fmt.Errorf("%w: reading the configuration: %w", ErrServices, err)
 	}
