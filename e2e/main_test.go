@@ -26,6 +26,10 @@ const password = "e2e-password"
 var cache string
 
 func TestMain(m *testing.M) {
+	if os.Getenv(insideVariable) != "" {
+		fmt.Fprintln(os.Stderr, "entering the namespace:", enterNamespace(os.Args[1:]))
+		os.Exit(1)
+	}
 	dir, err := filepath.Abs(".cache/bin")
 	if err == nil {
 		cache = dir
@@ -153,16 +157,22 @@ func distribution(t *testing.T) registry {
 		command.Process.Kill()
 		command.Wait()
 	})
-	for range 100 {
+	answers(t, host)
+	return registry{host, func(repository string) string { return pushTo(t, host, repository) }}
+}
+
+// answers waits until the registry at host does.
+func answers(t testing.TB, host string) {
+	t.Helper()
+	for range 200 {
 		answer, err := http.Get("http://" + host + "/v2/")
 		if err == nil {
 			answer.Body.Close()
-			return registry{host, func(repository string) string { return pushTo(t, host, repository) }}
+			return
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
 	t.Fatal("distribution did not start")
-	return registry{}
 }
 
 // contains fails the test unless text holds part.
