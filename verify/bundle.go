@@ -56,6 +56,9 @@ func (v *Verifier) checkEntity(s Subject, content []byte, e Evidence, parsed *en
 	}
 	fact := Fact{Subject: s, Kind: KindSignature, Origin: e.Origin, Checks: []Step{StepParse}}
 	verification, err := parsed.bundle.VerificationContent()
+	if err != nil && strings.Contains(err.Error(), "in certificate chain") {
+		return Fact{}, e.reject(StepCertificate, ReasonCertificateChain, err) // what is no issuing certificate
+	}
 	if err != nil {
 		return Fact{}, e.reject(StepParse, ReasonSignatureFormat, err)
 	}
@@ -91,8 +94,12 @@ func (v *Verifier) parseBundle(e Evidence) (*entity, *Rejection) {
 
 // bundleOptions are the engine's options for reading a bundle. Only for an authority
 // of the caller's own may a bundle bring intermediate certificates along: a Sigstore
-// instance's stand in its trusted root.
+// instance's stand in its trusted root. The chain of an older bundle than v0.3 is read
+// for its leaf alone.
 func (v *Verifier) bundleOptions(wire *protobundle.Bundle) []bundle.Option {
+	if old := wire.GetMediaType(); strings.HasSuffix(old, "version=0.1") || strings.HasSuffix(old, "version=0.2") {
+		return nil
+	}
 	if material := v.root.Sigstore(); material != nil && material.Own && wire.GetVerificationMaterial().GetX509CertificateChain() != nil {
 		return []bundle.Option{bundle.AllowCertificateChain()}
 	}
