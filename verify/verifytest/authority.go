@@ -150,3 +150,21 @@ func (a *Authority) Forged(t testing.TB) *Authority {
 	forged.Intermediate = createCertificate(t, &intermediate, forged.Root, forged.key.Public(), forged.rootKey)
 	return forged
 }
+
+// PEM is the root and the intermediate as a PKI hands them out.
+func (a *Authority) PEM() (root, intermediate []byte) {
+	return pemCertificate(a.Root), pemCertificate(a.Intermediate)
+}
+
+// Sub makes an authority below this one's intermediate, whose path length does not
+// allow it, or below a signing certificate and its key, which is no authority at all.
+func (a *Authority) Sub(t testing.TB, leaf *x509.Certificate, by crypto.Signer) *Authority {
+	t.Helper()
+	sub := &Authority{URI: a.URI, Window: a.Window, Root: a.Root, key: newP256(t)}
+	template := caTemplate("sub", Window{a.Intermediate.NotBefore, a.Intermediate.NotAfter})
+	if leaf == nil {
+		leaf, by = a.Intermediate, a.key
+	}
+	sub.Intermediate = createCertificate(t, template, leaf, sub.key.Public(), by)
+	return sub
+}
