@@ -7,7 +7,6 @@ import (
 	"net"
 	"time"
 
-	"github.com/pkg/browser"
 	"github.com/spf13/pflag"
 
 	"github.com/hallmark-project/hallmark/sign"
@@ -50,7 +49,7 @@ func (f *identityFlags) add(flags *pflag.FlagSet) {
 	flags.Uint32Var(&f.rekorVersion, "rekor-version", 1, "keyless: the API version of the logs of --rekor-url, 1 or 2")
 	flags.StringArrayVar(&f.timestamps, "timestamp-url", nil, "keyless: a timestamp authority's whole URL; may be repeated")
 	flags.StringVar(&f.issuer, "oidc-issuer", "", "keyless: the issuer to log in at")
-	flags.StringVar(&f.clientID, "oidc-client-id", "sigstore", "keyless: the client to log in as")
+	flags.StringVar(&f.clientID, "oidc-client-id", "sigstore", "keyless: the client to log in as, and the audience that tokens must be for")
 	flags.StringVar(&f.flow, "oidc-flow", "auto", "keyless: how a person logs in: auto, browser, device or none")
 }
 
@@ -131,7 +130,7 @@ func (a *app) newKeylessSource(ctx context.Context, f *identityFlags) (*keyless.
 	}
 	tokens, err := identity.Find(ctx, identity.Options{
 		Explicit: f.token, Getenv: a.getenv, Stdin: a.stdin, Issuer: services.Issuer, ClientID: f.clientID, Flow: f.flow,
-		Interactive: terminal(a.stderr), Prompt: a.stderr, OpenBrowser: browser.OpenURL,
+		Audience: f.clientID, Interactive: terminal(a.stderr), Prompt: a.stderr, OpenBrowser: identity.SystemBrowser(a.getenv),
 	})
 	if err != nil {
 		return nil, signingError(err)
@@ -139,7 +138,7 @@ func (a *app) newKeylessSource(ctx context.Context, f *identityFlags) (*keyless.
 	return keyless.New(keyless.Options{
 		Services: services, Root: root, UserAgent: "hallmark/" + version,
 		Token: func(ctx context.Context) (string, error) {
-			token, err := tokens.Token(ctx, identity.DefaultAudience)
+			token, err := tokens.Token(ctx, "")
 			if err != nil {
 				return "", err
 			}
