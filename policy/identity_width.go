@@ -35,6 +35,7 @@ var publicMail = []string{
 // checkWidth refuses an identity that anybody could have, unless the policy says
 // `insecureAnyone: true`; and that, where it changes nothing.
 func (c *compiler) checkWidth(entry *keylessEntry, private bool) {
+	c.checkPossible(entry)
 	wide := &faults{file: c.file}
 	wide.checkFields(entry)
 	wide.checkBinding(entry, private)
@@ -55,25 +56,14 @@ func (f *faults) checkBinding(entry *keylessEntry, private bool) {
 	if !entry.Issuer.written() && !private {
 		f.addf(entry.at, join(entry.path, "issuer"), "write who vouches for the identity", "it is missing: anybody's issuer would do")
 	}
-	if s := entry.Subject; s != nil {
-		types := 0
-		for _, one := range []*matches{&s.URI, &s.Email, &s.DNS} {
-			if one.written() {
-				types++
-			}
-		}
-		if types != 1 {
-			f.addf(s.at, s.path, "write one of uri, email, dns", "a subject has one type, not %d", types)
-		}
+	if entry.Subject != nil {
 		return
 	}
 	const hint = "add a `subject`, or what was built and which workflow or ref: an issuer alone vouches for everybody who has an account there"
 	switch g, l := entry.GitHub, entry.GitLab; {
 	case g != nil:
 		repository := g.Repository.written() && (g.Workflow.written() || g.Ref.written())
-		owner := (g.Owner.written() || g.OwnerID.written()) && g.Workflow.written() && !slices.ContainsFunc(g.Workflow.list, func(m match) bool {
-			return strings.HasPrefix(strings.TrimPrefix(m.text, "^"), ".github") || strings.HasPrefix(strings.TrimPrefix(m.text, "^"), `\.github`)
-		})
+		owner := (g.Owner.written() || g.OwnerID.written()) && g.Workflow.written() && !slices.ContainsFunc(g.Workflow.list, relative)
 		if !repository && !owner {
 			f.addf(g.at, g.path, "name the repository and the workflow or the ref; or the owner and a workflow with its repository", "claims that do not say what was built and how")
 		}
@@ -86,43 +76,79 @@ func (f *faults) checkBinding(entry *keylessEntry, private bool) {
 	}
 }
 
+// relative reports whether a workflow may be a file of whatever repository was
+// built.
+func relative(m match) bool {
+	return slices.ContainsFunc(m.starts(), func(start literal) bool {
+		return strings.HasPrefix(start.text, workflows[1:]) || strings.HasPrefix(workflows[1:], start.text)
+	})
+}
+
+// checkPossible refuses what no certificate can be.
+func (c *compiler) checkPossible(entry *keylessEntry) {
+	if s := entry.Subject; s != nil {
+		types := 0
+		for _, one := range []*matches{&s.URI, &s.Email, &s.DNS} {
+			if one.written() {
+				types++
+			}
+		}
+		if types != 1 {
+			c.addf(s.at, s.path, "write one of uri, email, dns", "a subject has one type, not %d", types)
+		}
+	}
+	entry.eachZone(func(z zone, m *match) {
+		if m.kind != exactly {
+			return
+		}
+		if hint, err := m.checkExact(z); err != nil {
+			c.add(m.at, m.path, hint, err)
+		}
+	})
+}
+
 // checkFields looks at each text of an identity for wildcards where a name must
 // stand.
 func (f *faults) checkFields(entry *keylessEntry) {
-	f.zone(zoneIssuer, &entry.Issuer)
-	if s := entry.Subject; s != nil {
-		f.zone(zoneURI, &s.URI)
-		f.zone(zoneEmail, &s.Email)
-		f.zone(zoneDNS, &s.DNS)
-	}
-	if g := entry.GitHub; g != nil {
-		f.zone(zoneProject, &g.Repository, &g.Workflow)
-		f.zone(zoneOwner, &g.Owner, &g.OwnerID)
-		f.zone(zoneRef, &g.Ref)
-		f.zone(zoneValue, &g.Event, &g.Runner, &g.Environment)
-	}
-	if g := entry.GitLab; g != nil {
-		f.zone(zoneProject, &g.Project)
-		f.zone(zoneRef, &g.Ref)
-		f.zone(zoneValue, &g.PipelineSource, &g.Runner, &g.Environment)
-	}
-	if b := entry.Buildkite; b != nil {
-		f.zone(zoneOwner, &b.Organization)
-		f.zone(zoneValue, &b.Pipeline)
-	}
-	for i := range entry.Extensions.list {
-		f.zone(zoneValue, &entry.Extensions.list[i].want)
-	}
+	entry.eachZone(func(z zone, m *match) {
+		if hint, err := m.checkZone(z); err != nil {
+			f.add(m.at, m.path, hint, err)
+		}
+	})
 }
 
-func (f *faults) zone(z zone, fields ...*matches) {
-	for _, field := range fields {
-		for i := range field.list {
-			m := &field.list[i]
-			if hint, err := m.checkZone(z); err != nil {
-				f.add(m.at, m.path, hint, err)
+// eachZone visits each text of an identity with its zone.
+func (entry *keylessEntry) eachZone(visit func(zone, *match)) {
+	in := func(z zone, fields ...*matches) {
+		for _, field := range fields {
+			for i := range field.list {
+				visit(z, &field.list[i])
 			}
 		}
+	}
+	in(zoneIssuer, &entry.Issuer)
+	if s := entry.Subject; s != nil {
+		in(zoneURI, &s.URI)
+		in(zoneEmail, &s.Email)
+		in(zoneDNS, &s.DNS)
+	}
+	if g := entry.GitHub; g != nil {
+		in(zoneProject, &g.Repository, &g.Workflow)
+		in(zoneOwner, &g.Owner, &g.OwnerID)
+		in(zoneRef, &g.Ref)
+		in(zoneValue, &g.Event, &g.Runner, &g.Environment)
+	}
+	if g := entry.GitLab; g != nil {
+		in(zoneProject, &g.Project)
+		in(zoneRef, &g.Ref)
+		in(zoneValue, &g.PipelineSource, &g.Runner, &g.Environment)
+	}
+	if b := entry.Buildkite; b != nil {
+		in(zoneOwner, &b.Organization)
+		in(zoneValue, &b.Pipeline)
+	}
+	for i := range entry.Extensions.list {
+		in(zoneValue, &entry.Extensions.list[i].want)
 	}
 }
 
@@ -131,22 +157,22 @@ var errWide = errors.New("it can match what somebody else has")
 // checkZone refuses a wildcard where the zone wants literal text.
 func (m *match) checkZone(z zone) (hint string, err error) {
 	if m.kind == exactly {
-		return m.checkExact(z)
+		return "", nil
 	}
 	ends := m.starts()
 	if z == zoneEmail || z == zoneDNS {
 		ends = m.endings()
 	}
 	for _, end := range ends {
-		if !end.whole && !literalEnough(z, end.text) {
+		if !end.whole && !literalEnough(z, strings.ToLower(end.text)) {
 			return m.zoneHint(z), fmt.Errorf("%q: %w", wording.Short(m.text), errWide)
 		}
 	}
 	return "", nil
 }
 
-// literalEnough judges the literal text at that end of a pattern which the zone
-// looks at.
+// literalEnough judges the literal text, in lower case, at that end of a pattern
+// which the zone looks at.
 func literalEnough(z zone, text string) bool {
 	switch z {
 	case zoneValue:
@@ -160,7 +186,7 @@ func literalEnough(z zone, text string) bool {
 		return strings.Contains(text, "://") && strings.Count(text, "/") >= 3
 	case zoneEmail:
 		at := strings.LastIndexByte(text, '@')
-		return at >= 0 && at < len(text)-1 && !slices.Contains(publicMail, strings.ToLower(text[at+1:]))
+		return at >= 0 && at < len(text)-1 && !slices.Contains(publicMail, text[at+1:])
 	case zoneDNS:
 		return strings.HasPrefix(text, ".") && strings.Count(text, ".") >= 2
 	case zoneProject:
@@ -216,6 +242,14 @@ func (m *match) checkExact(z zone) (hint string, err error) {
 	case zoneProject:
 		if !strings.Contains(m.text, "/") {
 			return "write it with its owner and a slash", fmt.Errorf("%q has no owner", wording.Short(m.text))
+		}
+		for _, host := range []string{"github.com/", "gitlab.com/"} {
+			if strings.HasPrefix(m.text, host) {
+				return fmt.Sprintf("write %s, or the whole address with https://", wording.Short(m.text[len(host):])), fmt.Errorf("%q begins with a host that is no owner", wording.Short(m.text))
+			}
+		}
+		if strings.HasSuffix(m.text, "/") || strings.HasSuffix(m.text, ".git") {
+			return "write owner/repository alone", fmt.Errorf("%q ends in what no claim ends in", wording.Short(m.text))
 		}
 	case zoneRef:
 		if !strings.HasPrefix(m.text, "refs/") {

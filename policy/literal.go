@@ -44,6 +44,11 @@ func (m *match) literals(fromEnd bool) []literal {
 func treeLiterals(tree *syntax.Regexp, fromEnd bool) []literal {
 	switch tree.Op {
 	case syntax.OpLiteral:
+		if tree.Flags&syntax.FoldCase != 0 {
+			// The tree holds one spelling of several; the texts here are looked at in
+			// lower case.
+			return []literal{{strings.ToLower(string(tree.Rune)), false}}
+		}
 		return []literal{{string(tree.Rune), true}}
 	case syntax.OpEmptyMatch, syntax.OpBeginLine, syntax.OpEndLine, syntax.OpBeginText, syntax.OpEndText:
 		return []literal{{"", true}}

@@ -72,6 +72,8 @@ func FuzzZone(f *testing.F) {
 	f.Add(uint8(2), `https?://github\.com/(acme|widgets)/.*`)
 	f.Add(uint8(2), `https://github\.com/acme(/.*)?`)
 	f.Add(uint8(2), `(?i)https://github\.com/acme/.*|https://[a-z.]+/x/y`)
+	f.Add(uint8(2), `(?i)https://github\.com/.*`)
+	f.Add(uint8(2), `(?i:HTTPS)://github\.com/.*`)
 	f.Add(uint8(2), `(https://github\.com/acme/)+.*`)
 	f.Add(uint8(2), `(?:https://github\.com/acme/x){1,3}`)
 	strangers := []string{
