@@ -15,7 +15,7 @@ import (
 )
 
 // deadline ends a test's requests long before the test's own time is up.
-const deadline = 30 * time.Second
+const deadline = 90 * time.Second
 
 // kit is a set of services with a source that signs with some of them.
 type kit struct {
