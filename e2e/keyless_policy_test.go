@@ -16,13 +16,19 @@ const (
 // trusted root beside it, and returns the file's name.
 func (k keyless) policy(t testing.TB, identity, issuer, want string) string {
 	t.Helper()
-	sct := 1
-	if !k.sct {
-		sct = 0
-	}
 	kind := "uri"
 	if strings.Contains(identity, "@example.com") {
 		kind = "email"
+	}
+	return k.policyOf(t, fmt.Sprintf("issuer: %q, subject: {%s: %q}", issuer, kind, identity), want)
+}
+
+// policyOf is policy with an identity's fields as the policy has them.
+func (k keyless) policyOf(t testing.TB, identity, want string) string {
+	t.Helper()
+	sct := 1
+	if !k.sct {
+		sct = 0
 	}
 	text := fmt.Sprintf(`apiVersion: hallmark.dev/v1alpha1
 kind: TrustPolicy
@@ -31,10 +37,10 @@ trustRoots:
   private: {sigstore: trusted_root.json, sct: %d}
 signers:
   who:
-    keyless: {trustRoot: private, issuer: %q, subject: {%s: %q}}
+    keyless: {trustRoot: private, %s}
 rules:
   - {name: all, images: ["**"], require: {%s}}
-`, sct, issuer, kind, identity, want)
+`, sct, identity, want)
 	return put(t, k.dir, "policy.yaml", []byte(text))
 }
 
