@@ -148,14 +148,14 @@ func (v *Verifier) proveKept(e Evidence, parsed *entity) *Rejection {
 
 // checkStamps refuses a bundle none of whose timestamps could be verified although
 // the root trusts timestamp authorities: what is supplied is never passed over, also
-// where a log tells the time.
+// where a log tells the time. Then whoever stamped must not be revoked.
 func (v *Verifier) checkStamps(e Evidence, parsed *entity, times []TrustedTime) *Rejection {
 	stamps := parsed.bundle.GetVerificationMaterial().GetTimestampVerificationData().GetRfc3161Timestamps()
 	if len(stamps) == 0 || len(v.root.Sigstore().TimestampingAuthorities()) == 0 {
 		return nil
 	}
 	if slices.ContainsFunc(times, func(t TrustedTime) bool { return t.Source == "tsa" }) {
-		return nil
+		return v.checkStampers(e, parsed)
 	}
 	_, wrong, err := sigverify.VerifySignedTimestamp(parsed.bundle, v.root.Sigstore())
 	cause := errors.Join(append(wrong, err)...)

@@ -168,3 +168,20 @@ func (a *Authority) Sub(t testing.TB, leaf *x509.Certificate, by crypto.Signer) 
 	sub.Intermediate = createCertificate(t, template, leaf, sub.key.Public(), by)
 	return sub
 }
+
+// Revoke is a revocation list of the authority's intermediate (RFC 5280, section 5),
+// in force for the given window, that revokes the certificates since its start.
+func (a *Authority) Revoke(t testing.TB, w Window, revoked ...*x509.Certificate) []byte {
+	t.Helper()
+	list := &x509.RevocationList{Number: big.NewInt(1), ThisUpdate: w.Start, NextUpdate: w.End}
+	for _, certificate := range revoked {
+		list.RevokedCertificateEntries = append(list.RevokedCertificateEntries, x509.RevocationListEntry{
+			SerialNumber: certificate.SerialNumber, RevocationTime: w.Start,
+		})
+	}
+	raw, err := x509.CreateRevocationList(rand.Reader, list, a.Intermediate, a.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return raw
+}

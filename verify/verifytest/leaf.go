@@ -169,3 +169,6 @@ func mustURL(t testing.TB, text string) *url.URL {
 	}
 	return parsed
 }
+
+// PEM encodes a certificate.
+func PEM(certificate *x509.Certificate) []byte { return pemCertificate(certificate) }
