@@ -73,6 +73,16 @@ func TestUnsignedTimes(t *testing.T) {
 			t.Errorf("times %v, log %v", fact.Times, fact.Log)
 		}
 	})
+	for _, kind := range []verifytest.EntryKind{verifytest.HashedRekordV2, verifytest.DSSEEntryV2} {
+		glued := verifytest.Entry{Kind: kind, Change: func(e *protorekor.TransparencyLogEntry) {
+			e.IntegratedTime = in.Now.Unix()
+			e.InclusionPromise = &protorekor.InclusionPromise{SignedEntryTimestamp: []byte("a promise that a Rekor v2 does not make")}
+		}}
+		t.Run("TI-01 a promise glued to an entry of a rekor v2, "+string(kind), func(t *testing.T) {
+			t.Parallel()
+			attack{good: verifytest.Options{V2: true, Entries: []verifytest.Entry{{Kind: kind}}}, bad: one(glued), want: verify.ReasonLogProof}.run(t, in)
+		})
+	}
 	t.Run("TI-12 a fact without log claims none", func(t *testing.T) {
 		t.Parallel()
 		fact := wantFact(t, in.Verifier(t, unlogged), in.Sign(t, verifytest.Options{V2: true}))

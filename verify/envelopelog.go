@@ -152,6 +152,10 @@ func proveEnvelope(entry *protorekor.TransparencyLogEntry, parsed *entity, signe
 	if entry.GetInclusionProof() == nil || entry.GetLogIndex() < 0 || entry.GetLogIndex() != entry.GetInclusionProof().GetLogIndex() {
 		return ReasonLogProof, errors.New("the log entry has no inclusion proof of its own")
 	}
+	if entry.GetInclusionPromise() != nil {
+		// A Rekor v2 promises nothing, and with a promise the entry's time would count.
+		return ReasonLogProof, errors.New("the log entry has a promise that its log does not make")
+	}
 	log, known := trusted.RekorLogs()[hex.EncodeToString(entry.GetLogId().GetKeyId())]
 	if !known || log.BaseURL == "" {
 		return ReasonLogProof, errors.New("the entry is of a log that is not trusted")
