@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	protocommon "github.com/sigstore/protobuf-specs/gen/pb-go/common/v1"
 	protorekor "github.com/sigstore/protobuf-specs/gen/pb-go/rekor/v1"
 	prototrustroot "github.com/sigstore/protobuf-specs/gen/pb-go/trustroot/v1"
 
@@ -190,21 +191,60 @@ func TestProofAttacks(t *testing.T) {
 	})
 }
 
-// TestLogWindows: a log's key vouches only while the trusted root says so.
+// TestLogWindows: a log's key vouches only while the trusted root says so. Where the
+// log gives no time, the timestamp is the one that counts.
 func TestLogWindows(t *testing.T) {
 	t.Parallel()
 	in := verifytest.NewInstance(t)
-	ends := func(at time.Time) func(*prototrustroot.TrustedRoot) {
-		return func(wire *prototrustroot.TrustedRoot) { setEnd(wire.GetTlogs()[0].GetPublicKey().GetValidFor(), at) }
+	key := verifytest.NewKey(t, "ecdsa-p256")
+	window := func(log int, set func(*protocommon.TimeRange, time.Time), at time.Time) func(*prototrustroot.TrustedRoot) {
+		return func(wire *prototrustroot.TrustedRoot) { set(wire.GetTlogs()[log].GetPublicKey().GetValidFor(), at) }
 	}
-	starts := func(at time.Time) func(*prototrustroot.TrustedRoot) {
-		return func(wire *prototrustroot.TrustedRoot) { setStart(wire.GetTlogs()[0].GetPublicKey().GetValidFor(), at) }
+	type logged struct {
+		options verifytest.Options
+		log     int // in the trusted root
+	}
+	all := map[string]logged{
+		"rekor v2":                {verifytest.Options{V2: true}, 2},
+		"rekor v2, message":       {verifytest.Options{V2: true, Message: true}, 2},
+		"older rekor v2":          {verifytest.Options{V2: true, Entries: []verifytest.Entry{{Kind: verifytest.DSSEEntryV2}}}, 2},
+		"no promise, a timestamp": {verifytest.Options{Entries: []verifytest.Entry{{WithoutPromise: true}}, Stamps: []verifytest.Stamp{{}}}, 0},
+		"as hashedrekord":         {verifytest.Options{Entries: []verifytest.Entry{{Kind: verifytest.HashedRekord}}}, 0},
 	}
 	for _, form := range verifytest.Forms() {
-		good := verifytest.Options{Form: form}
+		all[string(form)] = logged{verifytest.Options{Form: form}, 0}
+	}
+	for name, l := range all {
 		runAttacks(t, in, []attack{
-			{name: "TI-04 TR-12 logged after the log key's end, " + string(form), good: good, rootOfBoth: ends(in.Now), root: ends(in.Now.Add(-time.Second)), want: verify.ReasonTimeOutside},
-			{name: "TI-04 logged before the log key's start, " + string(form), good: good, rootOfBoth: starts(in.Now), root: starts(in.Now.Add(time.Second)), want: verify.ReasonTimeOutside},
+			{
+				name: "TI-04 TR-12 logged after the log key's end, " + name, good: l.options, want: verify.ReasonTimeOutside,
+				rootOfBoth: window(l.log, setEnd, in.Now), root: window(l.log, setEnd, in.Now.Add(-time.Second)),
+			},
+			{
+				name: "TI-04 logged before the log key's start, " + name, good: l.options, want: verify.ReasonTimeOutside,
+				rootOfBoth: window(l.log, setStart, in.Now), root: window(l.log, setStart, in.Now.Add(time.Second)),
+			},
+		})
+		t.Run("TR-12 logged after the log key's end, a key's signature, "+name, func(t *testing.T) {
+			t.Parallel()
+			options := l.options
+			options.Key = key
+			signed := in.Sign(t, options)
+			for end, want := range map[time.Time]verify.Reason{in.Now: "", in.Now.Add(-time.Second): verify.ReasonTimeOutside} {
+				root, err := trust.NewRoot(trust.WithKeys(key.Trusted), trust.WithTrustedRoot(in.TrustedRoot(t, window(l.log, setEnd, end))))
+				if err != nil {
+					t.Fatal(err)
+				}
+				v, err := verify.New(root, trust.Keyless(), func() time.Time { return in.ClockAtVerification })
+				if err != nil {
+					t.Fatal(err)
+				}
+				if want == "" {
+					wantFact(t, v, signed)
+				} else {
+					wantReason(t, v, signed.Subject().Digest, signed.Evidence(t), want)
+				}
+			}
 		})
 	}
 }
