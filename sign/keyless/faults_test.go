@@ -84,6 +84,7 @@ func TestGivesUp(t *testing.T) {
 	}{
 		{"unavailable", verifytest.Fault{Status: http.StatusServiceUnavailable, Text: "the back end is gone"}, 5, keyless.ErrService},
 		{"connection cut", verifytest.Fault{Cut: true}, 5, keyless.ErrService},
+		{"later than anyone waits", verifytest.Fault{Status: http.StatusTooManyRequests, RetryAfter: 1 << 40}, 5, keyless.ErrService},
 		{"bad request", verifytest.Fault{Status: http.StatusBadRequest, Text: "the back end is gone"}, 1, keyless.ErrRefused},
 		{"not found", verifytest.Fault{Status: http.StatusNotFound}, 1, keyless.ErrRefused},
 		{"not implemented", verifytest.Fault{Status: http.StatusNotImplemented}, 1, keyless.ErrRefused},

@@ -39,8 +39,14 @@ func TestLies(t *testing.T) {
 					if err == nil {
 						evidence, err := way.sign(soon(t), signer)
 						k.refused(t, evidence, err)
-					} else if target.name != "Fulcio" {
+					} else if target.name != "Fulcio" || !errors.Is(err, keyless.ErrCertificate) {
 						t.Fatal(err)
+					}
+					// What can be seen in the certificate is seen before a signature is made.
+					if lie == verifytest.CertificateOfAnotherKey || lie == verifytest.CertificateExpired {
+						if err == nil || k.Requests() != 1 {
+							t.Errorf("taken for a certificate, after %d requests: %v", k.Requests(), err)
+						}
 					}
 					service.Heal()
 					source = k.source(t, target.services(k))
