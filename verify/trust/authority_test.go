@@ -81,6 +81,9 @@ func TestAuthorityVerifiesItsLeaves(t *testing.T) {
 		t.Fatalf("%d timestamp authorities", len(stamps))
 	}
 	stamp, ok := stamps[0].(*root.SigstoreTimestampingAuthority)
+	if ok && (!stamp.ValidityPeriodStart.Equal(epoch) || !stamp.ValidityPeriodEnd.Equal(end)) {
+		t.Errorf("TR-10: the time stamper's window is %s to %s", stamp.ValidityPeriodStart, stamp.ValidityPeriodEnd)
+	}
 	if !ok || stamp.Leaf == nil || !stamp.Leaf.Equal(p.stamper.certificate) || !stamp.Root.Equal(p.stampRoot.certificate) {
 		t.Errorf("the time stamper is %+v", stamps[0])
 	}
@@ -100,6 +103,28 @@ func TestAuthorityIsReadStrictly(t *testing.T) {
 		"a leaf as issuer": func(a *trust.Authority) { a.Intermediates = chainPEM(p.leaf) },
 		"CA without keyCertSign": func(a *trust.Authority) {
 			a.Roots = chainPEM(issue(t, "odd", nil, asCA, func(c *x509.Certificate) { c.KeyUsage = x509.KeyUsageCRLSign }))
+		},
+		"no CA with keyCertSign": func(a *trust.Authority) {
+			a.Roots = chainPEM(issue(t, "odd", nil, func(c *x509.Certificate) { c.KeyUsage = x509.KeyUsageCertSign }))
+		},
+		"TSA root without keyCertSign": func(a *trust.Authority) {
+			a.TimestampRoots = chainPEM(issue(t, "odd", nil, asCA, func(c *x509.Certificate) { c.KeyUsage = x509.KeyUsageCRLSign }))
+		},
+		"a certificate by another name": func(a *trust.Authority) {
+			a.Roots = bytes.ReplaceAll(a.Roots, []byte(" CERTIFICATE"), []byte(" TRUSTED CERTIFICATE"))
+		},
+		"a list by another name": func(a *trust.Authority) {
+			a.CRLs = [][]byte{pem.EncodeToMemory(&pem.Block{Type: "CRL", Bytes: revoke(t, p.root, &x509.RevocationList{})})}
+		},
+		"two lists in one": func(a *trust.Authority) {
+			one := pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: revoke(t, p.root, &x509.RevocationList{})})
+			a.CRLs = [][]byte{append(one, one...)}
+		},
+		"a list of an entry with a condition": func(a *trust.Authority) {
+			a.CRLs = [][]byte{revoke(t, p.root, &x509.RevocationList{RevokedCertificateEntries: []x509.RevocationListEntry{{
+				SerialNumber: p.middle.certificate.SerialNumber, RevocationTime: epoch,
+				ExtraExtensions: []pkix.Extension{{Id: asn1.ObjectIdentifier{2, 5, 29, 29}, Critical: true, Value: []byte{0x30, 0}}},
+			}}})}
 		},
 		"a private key": func(a *trust.Authority) {
 			a.Roots = append(a.Roots, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: []byte("x")})...)
@@ -140,6 +165,30 @@ func TestAuthorityIsReadStrictly(t *testing.T) {
 	}
 }
 
+// TestRevocationOfNamesakes: a list speaks for the certificates of its issuer's key,
+// not for those of another of its name.
+func TestRevocationOfNamesakes(t *testing.T) {
+	t.Parallel()
+	p := newPKI(t)
+	authority := p.authority()
+	authority.CRLs = [][]byte{revoke(t, p.middle, &x509.RevocationList{RevokedCertificateEntries: []x509.RevocationListEntry{
+		{SerialNumber: p.leaf.certificate.SerialNumber, RevocationTime: epoch},
+	}})}
+	r, err := trust.NewRoot(trust.WithAuthority(authority))
+	if err != nil {
+		t.Fatal(err)
+	}
+	namesake := issue(t, "acme issuing", p.root, asCA)
+	twin := issue(t, "release", namesake, asCodeSigner, func(c *x509.Certificate) { c.SerialNumber = p.leaf.certificate.SerialNumber })
+	chain := []*x509.Certificate{twin.certificate, namesake.certificate, p.root.certificate}
+	if err := r.Sigstore().Revoked(chain, epoch, epoch); err != nil {
+		t.Errorf("TR-17: %v", err)
+	}
+	if err := r.Sigstore().Revoked(p.chain(), epoch, epoch); !errors.Is(err, trust.ErrRevoked) {
+		t.Errorf("TR-17: %v", err)
+	}
+}
+
 func partial() *x509.RevocationList {
 	return &x509.RevocationList{ExtraExtensions: []pkix.Extension{{Id: asn1.ObjectIdentifier{2, 5, 29, 28}, Critical: true, Value: []byte{0x30, 0}}}}
 }
@@ -164,6 +213,11 @@ func TestRevocation(t *testing.T) {
 	middle := &x509.RevocationList{RevokedCertificateEntries: []x509.RevocationListEntry{
 		{SerialNumber: p.middle.certificate.SerialNumber, RevocationTime: since},
 	}}
+	twice := entry(1)
+	twice.RevokedCertificateEntries = append(twice.RevokedCertificateEntries, entry(0).RevokedCertificateEntries...)
+	earlier := entry(0)
+	earlier.RevokedCertificateEntries = append(earlier.RevokedCertificateEntries, entry(0).RevokedCertificateEntries...)
+	earlier.RevokedCertificateEntries[0].RevocationTime = before.Add(-time.Hour)
 	const fine, revoked, stale = "", "is revoked", "not in force"
 	for name, c := range map[string]struct {
 		issuer      *member
@@ -171,19 +225,21 @@ func TestRevocation(t *testing.T) {
 		signed, now time.Time
 		want        string
 	}{
-		"not in the list":                {p.middle, &x509.RevocationList{}, after, now, fine},
-		"signed after":                   {p.middle, entry(4), after, now, revoked},
-		"signed at the instant":          {p.middle, entry(4), since, now, revoked},
-		"signed before":                  {p.middle, entry(4), before, now, fine},
-		"signed at an unproven time":     {p.middle, entry(4), time.Time{}, now, revoked},
-		"signed before, key compromised": {p.middle, entry(1), before, now, revoked},
-		"signed before, CA compromised":  {p.middle, entry(2), before, now, revoked},
-		"signed after invalidity":        {p.middle, dated, before, now, revoked},
-		"intermediate revoked":           {p.root, middle, after, now, revoked},
-		"intermediate revoked later":     {p.root, middle, before, now, fine},
-		"list not yet in force":          {p.middle, entry(4), before, epoch.Add(-time.Second), stale},
-		"list no longer in force":        {p.middle, entry(4), before, epoch.AddDate(0, 0, 31), stale},
-		"another CA's list says nothing": {p.root, entry(1), after, now, fine},
+		"not in the list":                         {p.middle, &x509.RevocationList{}, after, now, fine},
+		"signed after":                            {p.middle, entry(4), after, now, revoked},
+		"signed at the instant":                   {p.middle, entry(4), since, now, revoked},
+		"signed before":                           {p.middle, entry(4), before, now, fine},
+		"signed at an unproven time":              {p.middle, entry(4), time.Time{}, now, revoked},
+		"signed before, key compromised":          {p.middle, entry(1), before, now, revoked},
+		"signed before, CA compromised":           {p.middle, entry(2), before, now, revoked},
+		"signed after invalidity":                 {p.middle, dated, before, now, revoked},
+		"in the list twice, once with compromise": {p.middle, twice, before, now, revoked},
+		"in the list twice, the earlier counts":   {p.middle, earlier, before, now, revoked},
+		"intermediate revoked":                    {p.root, middle, after, now, revoked},
+		"intermediate revoked later":              {p.root, middle, before, now, fine},
+		"list not yet in force":                   {p.middle, entry(4), before, epoch.Add(-time.Second), stale},
+		"list no longer in force":                 {p.middle, entry(4), before, epoch.AddDate(0, 0, 31), stale},
+		"another CA's list says nothing":          {p.root, entry(1), after, now, fine},
 	} {
 		t.Run("TR-17 "+name, func(t *testing.T) {
 			t.Parallel()

@@ -5,6 +5,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
@@ -170,6 +171,32 @@ func TestTrustedRootIsReadStrictly(t *testing.T) {
 		"TR-10 CA ends before it begins": func(t *testing.T, r object) {
 			at(t, r, "certificateAuthorities", 0)["validFor"] = window(epoch, epoch.Add(-time.Second))
 		},
+		"CA that ends in a leaf": func(t *testing.T, r object) {
+			at(t, r, "certificateAuthorities", 0)["certChain"] = certificates(newPKI(t).leaf)
+		},
+		"CA with a weak key": func(t *testing.T, r object) {
+			at(t, r, "certificateAuthorities", 0)["certChain"] = certificates(issueFor(t, weakKey(t), "weak", nil, asCA))
+		},
+		"log with a weak key": func(t *testing.T, r object) {
+			der, err := x509.MarshalPKIXPublicKey(weakKey(t).Public())
+			if err != nil {
+				t.Fatal(err)
+			}
+			key := at(t, r, "tlogs", 0, "publicKey")
+			key["rawBytes"], key["keyDetails"] = der, "PKIX_RSA_PKCS1V15_2048_SHA256"
+		},
+		"TR-16 too many logs": func(t *testing.T, r object) {
+			for range 501 {
+				r["tlogs"] = append(r["tlogs"].([]any), logEntry(t, "https://many.test"))
+			}
+		},
+		"TR-16 too long a chain": func(t *testing.T, r object) {
+			chain := at(t, r, "certificateAuthorities", 0, "certChain")
+			for range 20 {
+				chain["certificates"] = append(chain["certificates"].([]any), chain["certificates"].([]any)[1])
+			}
+		},
+		"SB-10 one key is two CT logs":     func(t *testing.T, r object) { second(t, "ctlogs", r)["logId"] = object{"keyId": []byte("other")} },
 		"a log stands twice":               func(t *testing.T, r object) { second(t, "tlogs", r) },
 		"SB-10 one key is two logs":        func(t *testing.T, r object) { second(t, "tlogs", r)["logId"] = object{"keyId": []byte("other")} },
 		"SB-11 one key is two authorities": func(t *testing.T, r object) { second(t, "timestampAuthorities", r)["uri"] = "https://else.test" },
@@ -189,6 +216,15 @@ func TestTrustedRootIsReadStrictly(t *testing.T) {
 			}
 		})
 	}
+}
+
+func weakKey(t testing.TB) *rsa.PrivateKey {
+	t.Helper()
+	key, err := rsa.GenerateKey(rand.Reader, 1024)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
 }
 
 func TestTrustedRootTexts(t *testing.T) {
@@ -236,6 +272,13 @@ func TestRootsAreJoined(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, count); diff != "" {
 		t.Error(diff)
+	}
+	alike, err := trust.NewRoot(authority)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if joined.Sigstore().Own || !alike.Sigstore().Own {
+		t.Error("a root with an instance of Sigstore in it is taken for a private PKI, or the other way round")
 	}
 	turned, err := trust.NewRoot(authority, second, first, first)
 	if err != nil {

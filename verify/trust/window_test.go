@@ -2,6 +2,7 @@ package trust_test
 
 import (
 	"crypto/ed25519"
+	"crypto/x509"
 	"errors"
 	"testing"
 	"time"
@@ -152,5 +153,31 @@ func TestDescribe(t *testing.T) {
 		if entry != want[i] {
 			t.Errorf("entry %d: %+v, want %+v", i, entry, want[i])
 		}
+	}
+}
+
+// TestDescribeCutsToCertificates: what an authority's certificates do not cover is
+// not trusted, whatever the entry says.
+func TestDescribeCutsToCertificates(t *testing.T) {
+	t.Parallel()
+	p := newPKI(t)
+	authority := p.authority()
+	authority.From, authority.Until = epoch.AddDate(-1, 0, 0), epoch.AddDate(50, 0, 0)
+	authority.CRLs = [][]byte{revoke(t, p.root, &x509.RevocationList{})}
+	r, err := trust.NewRoot(trust.WithAuthority(authority))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, entry := range r.Describe() {
+		end := epoch.AddDate(10, 0, 0)
+		if entry.Kind == trust.KindRevocationList {
+			end = epoch.AddDate(0, 0, 30)
+		}
+		if !entry.From.Equal(epoch) || !entry.Until.Equal(end) {
+			t.Errorf("entry %+v", entry)
+		}
+	}
+	if len(r.Describe()) != 3 {
+		t.Errorf("entries %+v", r.Describe())
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -242,6 +243,10 @@ func TestStateOnDisk(t *testing.T) {
 		"TR-16 duplicate key": func(t *testing.T, dir string) {
 			edit(t, dir, func(s string) string { return strings.Replace(s, "{", `{"mirror":"x",`, 1) })
 		},
+		"TR-16 no mirror": func(t *testing.T, dir string) {
+			edit(t, dir, func(s string) string { return strings.Replace(s, `"mirror":"http`, `"mirror":"","x":"http`, 1) })
+			edit(t, dir, func(s string) string { return regexp.MustCompile(`"x":"[^"]*",`).ReplaceAllString(s, "") })
+		},
 		"TR-16 other version": func(t *testing.T, dir string) {
 			edit(t, dir, func(s string) string { return strings.Replace(s, `"version":1`, `"version":2`, 1) })
 		},
@@ -304,7 +309,13 @@ func TestRedirects(t *testing.T) {
 	asked := false
 	victim := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked = true }))
 	t.Cleanup(victim.Close)
+	turns := 0
 	mirror := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
+		if strings.HasPrefix(request.URL.Path, "/circle") {
+			turns++
+			http.Redirect(w, request, "/circle", http.StatusFound)
+			return
+		}
 		if strings.HasPrefix(request.URL.Path, "/timestamp") {
 			http.Redirect(w, request, victim.URL, http.StatusFound)
 			return
@@ -315,6 +326,9 @@ func TestRedirects(t *testing.T) {
 	store := tuf.NewStore(filepath.Join(t.TempDir(), "trust"), tuf.WithClock(func() time.Time { return epoch }))
 	if _, err := store.Init(t.Context(), tuf.Source{Mirror: mirror.URL, Root: root}); !errors.Is(err, tuf.ErrUnreachable) || asked {
 		t.Errorf("TR-14: redirected to another host: %v, asked: %t", err, asked)
+	}
+	if _, err := store.Init(t.Context(), tuf.Source{Mirror: mirror.URL + "/circle", Root: root}); !errors.Is(err, tuf.ErrUnreachable) || turns > 10 {
+		t.Errorf("redirected in a circle: %v, %d times", err, turns)
 	}
 }
 

@@ -123,14 +123,9 @@ func target(engine *updater.Updater, work, name string) ([]byte, error) {
 }
 
 // checkNames refuses a repository with a target name that some client could take
-// for a path out of its folder, and a delegated role named like a top-level one,
-// whose metadata would take that one's place in the record.
+// for a path out of its folder.
 func checkNames(engine *updater.Updater) error {
-	for role, targets := range engine.GetTrustedMetadataSet().Targets {
-		switch role {
-		case metadata.ROOT, metadata.SNAPSHOT, metadata.TIMESTAMP:
-			return fmt.Errorf("%w: a delegated role is named %q", trust.ErrRootInvalid, role)
-		}
+	for _, targets := range engine.GetTrustedMetadataSet().Targets {
 		for name := range targets.Signed.Targets {
 			odd := func(r rune) bool { return r < ' ' || r == '\\' || r == ':' }
 			if !fs.ValidPath(name) || strings.ContainsFunc(name, odd) {
