@@ -102,6 +102,9 @@ func readLegacyLogEntry(text []byte) (*protorekor.TransparencyLogEntry, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the log ID is not hexadecimal: %w", err)
 	}
+	if hex.EncodeToString(id) != entry.Payload.LogID {
+		return nil, errors.New("the log ID is not in small letters") // the signed text is
+	}
 	var kind struct {
 		Kind       string `json:"kind"`
 		APIVersion string `json:"apiVersion"`
