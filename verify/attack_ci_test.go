@@ -143,7 +143,8 @@ func TestUsageAttacks(t *testing.T) {
 		{name: "CI-16 an unknown critical extension", good: good, want: verify.ReasonCertificateUsage, bad: func(o *verifytest.Options) {
 			o.Leaf.Extensions = []pkix.Extension{{Id: asn1.ObjectIdentifier{1, 2, 3, 4}, Critical: true, Value: []byte{5, 0}}}
 		}},
-		{name: "CI-16 KE an RSA key of 1024 bits", good: good, want: verify.ReasonKeyWeak, bad: func(o *verifytest.Options) { o.Leaf.Algorithm = "rsa-1024" }},
+		{name: "CI-16 an ECDSA key of 224 bits", good: good, want: verify.ReasonKeyWeak, bad: func(o *verifytest.Options) { o.Leaf.Algorithm = "ecdsa-p224" }},
+		{name: "CI-16 an RSA key of 1024 bits", good: good, want: verify.ReasonKeyWeak, bad: func(o *verifytest.Options) { o.Leaf.Algorithm = "rsa-1024" }},
 	})
 	constrained := func(change func(*x509.Certificate)) *verifytest.Instance {
 		own := verifytest.NewInstance(t)

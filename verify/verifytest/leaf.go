@@ -3,6 +3,7 @@ package verifytest
 import (
 	"crypto"
 	"crypto/ecdsa"
+	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
@@ -33,7 +34,7 @@ type Leaf struct {
 	// Extensions are added as they are.
 	Extensions []pkix.Extension
 	Valid      Window
-	Algorithm  string // "ecdsa-p256" (default), "ecdsa-p384", "rsa-2048"
+	Algorithm  string // "ecdsa-p256" (default), "ecdsa-p384", "ed25519", "rsa-2048" and others
 	CT         []SCT  // nil is one SCT of the instance's first CT log
 	// Change edits the template before it is signed.
 	Change func(*x509.Certificate)
@@ -137,6 +138,12 @@ func newLeafKey(t testing.TB, algorithm string) crypto.Signer {
 		return newP256(t)
 	case algorithm == "ecdsa-p384":
 		key, err = ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
+	case algorithm == "ecdsa-p521":
+		key, err = ecdsa.GenerateKey(elliptic.P521(), rand.Reader)
+	case algorithm == "ecdsa-p224":
+		key, err = ecdsa.GenerateKey(elliptic.P224(), rand.Reader)
+	case algorithm == "ed25519":
+		_, key, err = ed25519.GenerateKey(rand.Reader)
 	case strings.HasPrefix(algorithm, "rsa-"):
 		bits, bad := strconv.Atoi(strings.TrimPrefix(algorithm, "rsa-"))
 		if bad != nil {

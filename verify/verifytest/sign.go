@@ -3,6 +3,7 @@ package verifytest
 import (
 	"crypto"
 	"crypto/ecdsa"
+	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/sha512"
@@ -280,8 +281,12 @@ type algorithm struct {
 }
 
 func (a algorithm) sum(message []byte) []byte {
-	if a.hash == crypto.SHA384 {
+	switch a.hash {
+	case crypto.SHA384:
 		sum := sha512.Sum384(message)
+		return sum[:]
+	case crypto.SHA512:
+		sum := sha512.Sum512(message)
 		return sum[:]
 	}
 	sum := sha256.Sum256(message)
@@ -294,14 +299,24 @@ func (s *Signed) algorithm() algorithm {
 		if key.Curve.Params().BitSize == 384 && s.Options.Form != LegacySignature {
 			return algorithm{"sha384", "SHA2_384", "PKIX_ECDSA_P384_SHA_384", crypto.SHA384}
 		}
+		if key.Curve.Params().BitSize == 521 && s.Options.Form != LegacySignature {
+			return algorithm{"sha512", "SHA2_512", "PKIX_ECDSA_P521_SHA_512", crypto.SHA512}
+		}
 		return algorithm{"sha256", "SHA2_256", "PKIX_ECDSA_P256_SHA_256", crypto.SHA256}
+	}
+	if _, is := s.Key.(ed25519.PrivateKey); is {
+		return algorithm{"sha512", "SHA2_512", "PKIX_ED25519_PH", 0}
 	}
 	return algorithm{"sha256", "SHA2_256", "PKIX_RSA_PKCS1V15_2048_SHA256", crypto.SHA256}
 }
 
 func (s *Signed) sign(t testing.TB) []byte {
 	t.Helper()
-	sig, err := s.Key.Sign(rand.Reader, s.algorithm().sum(s.message()), s.algorithm().hash)
+	message := s.message()
+	if s.algorithm().hash != 0 { // pure Ed25519 signs the message itself
+		message = s.algorithm().sum(message)
+	}
+	sig, err := s.Key.Sign(rand.Reader, message, s.algorithm().hash)
 	if err != nil {
 		t.Fatal(err)
 	}
