@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -165,6 +164,9 @@ func (c *copying) send(ctx context.Context, d oci.Descriptor) (again bool, err e
 		again = errors.Is(err, oci.ErrUnreachable)
 	}
 	c.abandon(ctx, target)
+	if ctx.Err() != nil {
+		return false, ctx.Err() // how the broken upload ended says nothing more
+	}
 	return again, err
 }
 
@@ -212,8 +214,14 @@ func (c *copying) stream(ctx context.Context, d oci.Descriptor, target string) (
 func (c *copying) abandon(ctx context.Context, target string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abandonTimeout)
 	defer cancel()
-	location, _, _ := strings.Cut(target, "?")
-	answer, err := c.publisher.client.Do(ctx, c.to, http.MethodDelete, location, nil, nil, 0)
+	location, err := url.Parse(target)
+	if err != nil {
+		return
+	}
+	query := location.Query()
+	query.Del("digest") // the rest is the registry's own, and it may need it
+	location.RawQuery = query.Encode()
+	answer, err := c.publisher.client.Do(ctx, c.to, http.MethodDelete, location.String(), nil, nil, 0)
 	if err == nil {
 		answer.Body.Close()
 	}

@@ -2,6 +2,7 @@ package publish_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"net/http"
 	"strings"
@@ -79,6 +80,44 @@ func TestCopyStreams(t *testing.T) {
 				t.Errorf("progress ended at %d bytes; %+v", last.Load(), result)
 			}
 		})
+	}
+}
+
+// TestCopyCancelledUpload: a half upload is thrown away with all that its location
+// says, also when the copy was cancelled.
+func TestCopyCancelledUpload(t *testing.T) {
+	t.Parallel()
+	from, to := registrytest.New(t), registrytest.New(t)
+	image := bigImage(t, from, plainLayer)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	to.Inject(registrytest.Match{Method: http.MethodPost, Class: registrytest.Upload}, func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Query().Has("digest") {
+				next.ServeHTTP(w, r) // the small config
+				return
+			}
+			w.Header().Set("Location", "/v2/mirror/app/blobs/uploads/1?_state=x")
+			w.WriteHeader(http.StatusAccepted)
+		})
+	})
+	to.Inject(registrytest.Match{Method: http.MethodPut, Class: registrytest.Upload}, registrytest.Handle(func(w http.ResponseWriter, r *http.Request) {
+		cancel()
+		for readErr := error(nil); readErr == nil; { // until the client has left
+			_, readErr = r.Body.Read(make([]byte, 1<<10))
+		}
+	}))
+	deleted := to.Inject(registrytest.Match{Method: http.MethodDelete, Class: registrytest.Upload}, registrytest.Handle(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.RawQuery != "_state=x" {
+			t.Errorf("thrown away with %q", r.URL.RawQuery)
+		}
+		w.WriteHeader(http.StatusNoContent)
+	}))
+	if _, err := copyAll(ctx, t, image.TagRef(), to.Host()+"/mirror/app:1", publish.CopyOptions{}); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+	if deleted.Count() != 1 {
+		t.Errorf("the half upload stayed:\n%s", to.Log())
 	}
 }
 
