@@ -62,6 +62,40 @@ func TestLies(t *testing.T) {
 	}
 }
 
+// TestOneOfTwoLies: every witness that is asked must be one, though a reader may be
+// content with fewer.
+func TestOneOfTwoLies(t *testing.T) {
+	t.Parallel()
+	for name, row := range map[string]struct {
+		liar func(*kit) *verifytest.Service
+		lie  verifytest.Wrong
+	}{
+		"second TSA, signature": {func(k *kit) *verifytest.Service { return k.SecondTSA }, verifytest.StampOfAnotherSignature},
+		"second TSA, authority": {func(k *kit) *verifytest.Service { return k.SecondTSA }, verifytest.StampOfAnotherAuthority},
+		"first TSA, signature":  {func(k *kit) *verifytest.Service { return k.TSA }, verifytest.StampOfAnotherSignature},
+		"second log, signature": {func(k *kit) *verifytest.Service { return k.SecondV2 }, verifytest.EntryOfAnotherSignature},
+		"second log, log":       {func(k *kit) *verifytest.Service { return k.SecondV2 }, verifytest.EntryOfAnotherLog},
+		"first log, proof":      {func(k *kit) *verifytest.Service { return k.Rekor1 }, verifytest.EntryOutsideOfTheTree},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			k := newKit(t)
+			signer := k.signer(t, keyless.Services{
+				CertificateAuthority: k.Fulcio.URL,
+				Logs:                 []keyless.Log{{URL: k.Rekor1.URL, Version: 1}, {URL: k.SecondV2.URL, Version: 2}},
+				TimestampAuthorities: []string{k.TSA.URL, k.SecondTSA.URL},
+			})
+			row.liar(k).Fail(verifytest.Fault{Wrong: row.lie})
+			evidence, err := image(soon(t), signer)
+			k.refused(t, evidence, err)
+			row.liar(k).Heal()
+			if _, err := image(soon(t), signer); err != nil {
+				t.Errorf("without the lie: %v", err)
+			}
+		})
+	}
+}
+
 // TestRedirects: no service can send a request elsewhere, least of all the one that is
 // shown the token.
 func TestRedirects(t *testing.T) {

@@ -31,6 +31,7 @@ type session struct {
 	pair        *keypair
 	certificate *x509.Certificate
 	verifier    *verify.Verifier
+	strict      *verify.Verifier // nil where it would ask for no more
 }
 
 // newSession takes a certificate for exactly the given key.
@@ -46,6 +47,12 @@ func (s *Source) newSession(pair *keypair, der []byte) (*session, error) {
 		return nil, fmt.Errorf("the certificate ended at %s; is the system clock right?", certificate.NotAfter)
 	}
 	need := trust.Requirement{LogEntries: len(s.options.Services.Logs), Timestamps: max(1, len(s.options.Services.TimestampAuthorities))}
+	times := len(s.options.Services.TimestampAuthorities)
+	for _, log := range s.options.Services.Logs {
+		if log.Version == 1 {
+			times++
+		}
+	}
 	for _, extension := range certificate.Extensions {
 		if extension.Id.String() == sctListOID {
 			need.SCTs = 1
@@ -58,7 +65,14 @@ func (s *Source) newSession(pair *keypair, der []byte) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &session{source: s, pair: pair, certificate: certificate, verifier: verifier}, nil
+	made := &session{source: s, pair: pair, certificate: certificate, verifier: verifier}
+	if times > need.Timestamps {
+		need.Timestamps = times
+		if made.strict, err = verify.New(s.options.Root, need, s.options.Now); err != nil {
+			return nil, err
+		}
+	}
+	return made, nil
 }
 
 // Public returns the ephemeral key.
@@ -92,7 +106,8 @@ func (s *session) Verifier() *verify.Verifier { return s.verifier }
 
 // Notarize adds the certificate, the timestamps and the log entries to a bundle that
 // has its content and signature. All services are asked side by side; when one
-// fails the others are left and the error is returned.
+// fails the others are left and the error is returned, as when one of them is no
+// witness of this signature where package sign would not notice.
 func (s *session) Notarize(ctx context.Context, wire *protobundle.Bundle) error {
 	ctx, cancel := context.WithTimeout(ctx, budget)
 	defer cancel()
@@ -135,6 +150,9 @@ func (s *session) Notarize(ctx context.Context, wire *protobundle.Bundle) error 
 		material.TimestampVerificationData = &protobundle.TimestampVerificationData{Rfc3161Timestamps: stamps}
 	}
 	material.TlogEntries = entries
+	if s.strict != nil {
+		return s.checkAll(wire)
+	}
 	return nil
 }
 
