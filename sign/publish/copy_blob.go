@@ -209,8 +209,8 @@ func (c *copying) stream(ctx context.Context, d oci.Descriptor, target string) (
 }
 
 // abandon throws a half upload away (distribution-spec, "Cancelling an upload"),
-// also when the copy itself was cancelled. A registry that does not know the
-// request cleans up by itself.
+// also when the copy itself was cancelled. It is a courtesy: a registry that does
+// not take the request (distribution, once bytes have come) clears up in time.
 func (c *copying) abandon(ctx context.Context, target string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abandonTimeout)
 	defer cancel()
