@@ -48,6 +48,9 @@ func TestBatch(t *testing.T) {
 				if n := service.Requests(); n != most {
 					t.Errorf("%s was asked %d times, want %d", service.URL, n, most)
 				}
+				if n := service.Connections(); n != 1 {
+					t.Errorf("%d connections to %s, want one", n, service.URL)
+				}
 			}
 			if n := k.Requests(); n != total {
 				t.Errorf("%d requests in all, want %d", n, total)

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/hallmark-project/hallmark/sign/keyless"
+	"github.com/hallmark-project/hallmark/verify/trust"
 	"github.com/hallmark-project/hallmark/verify/verifytest"
 )
 
@@ -174,6 +175,26 @@ func TestFromSigningConfigWhole(t *testing.T) {
 		if got, err := keyless.FromSigningConfig([]byte(raw), verifytest.Now); !errors.Is(err, keyless.ErrServices) {
 			t.Errorf("%.40q: %+v, error %v", raw, got, err)
 		}
+	}
+}
+
+// TestSigningConfigSigns: a configuration is all that it takes to sign.
+func TestSigningConfigSigns(t *testing.T) {
+	t.Parallel()
+	k := newKit(t)
+	for version, want := range map[int]keyless.Services{1: k.v1(), 2: k.v2()} {
+		services, err := keyless.FromSigningConfig(k.SigningConfig(t, version), k.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, services); diff != "" {
+			t.Error(diff)
+		}
+		evidence, err := image(soon(t), k.signer(t, services))
+		if err != nil {
+			t.Fatal(err)
+		}
+		k.check(t, k.Instance.Verifier(t, trust.Keyless()), evidence)
 	}
 }
 

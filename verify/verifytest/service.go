@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -58,6 +59,7 @@ type Service struct {
 	mu     sync.Mutex
 	faults []*Fault
 	counts map[string]int
+	conns  int
 	sent   int64
 }
 
@@ -119,6 +121,7 @@ func (s *Services) start(name, path string, answer answerFunc) *Service {
 	service := &Service{name: name, of: s, answer: answer, done: make(chan struct{}), counts: make(map[string]int)}
 	server := httptest.NewUnstartedServer(http.HandlerFunc(service.serve))
 	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.Config.ConnState = service.connected
 	server.Start()
 	s.t.Cleanup(func() {
 		close(service.done)
@@ -164,6 +167,21 @@ func (s *Service) Requests() int {
 		n += count
 	}
 	return n
+}
+
+// Connections returns how many connections were opened so far.
+func (s *Service) Connections() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.conns
+}
+
+func (s *Service) connected(_ net.Conn, state http.ConnState) {
+	if state == http.StateNew {
+		s.mu.Lock()
+		s.conns++
+		s.mu.Unlock()
+	}
 }
 
 // Count returns how many requests came for a method and path, such as
