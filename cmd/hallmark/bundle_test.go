@@ -200,7 +200,7 @@ func TestBundleCutShort(t *testing.T) {
 	}
 }
 
-// TestBundleExpires: after its date a file is refused by the policy in it, and
+// TestBundleExpires: TR-02. After its date a file is refused by the policy in it, and
 // judged by a newer one.
 func TestBundleExpires(t *testing.T) {
 	t.Parallel()

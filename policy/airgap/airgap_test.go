@@ -339,12 +339,19 @@ func TestOpenRefuses(t *testing.T) {
 			}
 			return content
 		}, oci.ErrNotFound},
-		"a path that leaves": {func(h *tar.Header, content []byte) []byte {
+		"OC-33 a path that leaves": {func(h *tar.Header, content []byte) []byte {
 			if h.Name == "oci-layout" {
 				h.Name = "../oci-layout"
 			}
 			return content
 		}, oci.ErrMediaType},
+		"OC-35 a link in the place of a file": {func(h *tar.Header, content []byte) []byte {
+			if h.Name == "index.json" {
+				h.Typeflag, h.Linkname = tar.TypeSymlink, "/etc/passwd"
+				return []byte{}
+			}
+			return content
+		}, oci.ErrNotFound},
 		"a file twice": {func(h *tar.Header, content []byte) []byte {
 			if h.Name == "oci-layout" {
 				h.Name = "index.json"

@@ -167,7 +167,8 @@ func TestCopyLeavesForeignLayersOut(t *testing.T) {
 	}
 }
 
-// TestCollectIsHonest: what a list claims and is not so is told, and limits hold.
+// TestCollectIsHonest: OC-15, OC-13. What a list claims and is not so is told and
+// not copied, and limits hold.
 func TestCollectIsHonest(t *testing.T) {
 	t.Parallel()
 	collect := func(image registrytest.Pushed, o oci.CollectOptions) (*oci.Collection, error) {

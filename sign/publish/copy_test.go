@@ -171,9 +171,9 @@ func TestCopyRefuses(t *testing.T) {
 		source, target func(*registrytest.Registry)
 		want           error
 	}{
-		"a blob with another byte": {source: func(r *registrytest.Registry) { r.Inject(bigBlob, registrytest.FlipByte(-1)) }, want: oci.ErrDigestMismatch},
-		"a blob cut short":         {source: func(r *registrytest.Registry) { r.Inject(bigBlob, registrytest.CutBody(100)) }, want: oci.ErrUnreachable},
-		"a blob with more bytes":   {source: func(r *registrytest.Registry) { r.Inject(bigBlob, registrytest.Append([]byte("x"))) }, want: oci.ErrSizeMismatch},
+		"OC-32 a blob with another last byte": {source: func(r *registrytest.Registry) { r.Inject(bigBlob, registrytest.FlipByte(-1)) }, want: oci.ErrDigestMismatch},
+		"a blob cut short":                    {source: func(r *registrytest.Registry) { r.Inject(bigBlob, registrytest.CutBody(100)) }, want: oci.ErrUnreachable},
+		"OC-32 a blob with more bytes":        {source: func(r *registrytest.Registry) { r.Inject(bigBlob, registrytest.Append([]byte("x"))) }, want: oci.ErrSizeMismatch},
 		"the list of referrers fails": {source: func(r *registrytest.Registry) {
 			r.Inject(registrytest.Match{Class: registrytest.Referrers}, registrytest.Status(http.StatusInternalServerError))
 		}, want: oci.ErrUnreachable},
