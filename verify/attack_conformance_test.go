@@ -196,3 +196,23 @@ func TestConformancePasses(t *testing.T) {
 		wantFact(t, verifierAt(t, in, in.Now.AddDate(30, 0, 0)), in.Sign(t, verifytest.Options{V2: true}))
 	})
 }
+
+// TestInstanceWithoutLogs: GitHub's own instance has certificates and timestamps, and
+// neither kind of log. Its evidence passes where the trust root is of that kind and no
+// log is asked for, and nowhere else.
+func TestInstanceWithoutLogs(t *testing.T) {
+	t.Parallel()
+	in := verifytest.NewInstance(t)
+	without := func(wire *prototrustroot.TrustedRoot) { wire.Tlogs, wire.Ctlogs = nil, nil }
+	signed := in.Sign(t, verifytest.Options{Leaf: verifytest.Leaf{CT: []verifytest.SCT{}}, Entries: []verifytest.Entry{}, Stamps: []verifytest.Stamp{{}}})
+	fact := wantFact(t, in.Verifier(t, trust.Requirement{Timestamps: 1}, without), signed)
+	if len(fact.Log) != 0 || len(fact.Times) != 1 || fact.Times[0].Source != "tsa" {
+		t.Errorf("log %v, times %v", fact.Log, fact.Times)
+	}
+	e, subject := signed.Evidence(t), signed.Subject().Digest
+	wantReason(t, in.Verifier(t, trust.Requirement{Timestamps: 1, LogEntries: 1}), subject, e, verify.ReasonLogMissing)
+	wantReason(t, in.Verifier(t, trust.Requirement{Timestamps: 1, SCTs: 1}), subject, e, verify.ReasonSCTMissing)
+	wantReason(t, in.Verifier(t, trust.Requirement{Timestamps: 2}, without), subject, e, verify.ReasonThreshold)
+	logged := in.Sign(t, verifytest.Options{})
+	wantReason(t, in.Verifier(t, trust.Requirement{Timestamps: 1}, without), logged.Subject().Digest, logged.Evidence(t), verify.ReasonTimeMissing)
+}
