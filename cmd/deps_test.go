@@ -52,7 +52,7 @@ var rules = []rule{
 	{"sbom", []string{"attest", "attest/digest", "attest/strictjson", "attest/predicate", "verify/oci"}, []string{module + "/sign", module + "/policy"}},
 	{"sign", []string{"attest", "attest/digest", "attest/bundle", "verify", "verify/trust"}, append([]string{module + "/sbom", module + "/policy", "github.com/anchore/"}, cloud...)},
 	{"sign/keys", []string{"attest/digest", "sign", "verify/trust"}, append([]string{module + "/sbom", module + "/policy", "github.com/anchore/"}, cloud...)},
-	{"sign/keyless", []string{"attest/wording", "sign", "verify", "verify/trust"}, append([]string{module + "/sbom", module + "/policy", "github.com/anchore/", "github.com/sigstore/cosign"}, cloud...)},
+	{"sign/keyless", []string{"attest", "attest/digest", "attest/wording", "sign", "verify", "verify/trust"}, append([]string{module + "/sbom", module + "/policy", "github.com/anchore/", "github.com/sigstore/cosign"}, cloud...)},
 	{"sign/identity", []string{"attest/strictjson", "attest/wording"}, append([]string{module + "/sbom", module + "/policy", "github.com/anchore/", "github.com/sigstore/cosign"}, cloud...)},
 	{"sign/publish", []string{"attest", "attest/digest", "attest/bundle", "sign", "verify", "verify/trust", "verify/oci", "verify/evidence"}, append([]string{module + "/sbom", module + "/policy", "github.com/anchore/"}, cloud...)},
 }

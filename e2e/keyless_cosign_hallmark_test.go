@@ -38,13 +38,7 @@ func TestKeylessCosignToHallmark(t *testing.T) {
 				image, attested := reg.push("theirs/signed"), reg.push("theirs/attested")
 				k.cosign(t, k.cosignSign(test.format, "sign", image)...).want(t, 0, "cosign sign")
 				judged(t, k, image, wantSignature)
-				if test.services.RekorV1 == "" {
-					return // cosign attests there with a signing configuration alone, and then labels statements as signatures
-				}
-				attest := k.cosignSign("legacy", "attest", attested, "--type", predicateType, "--predicate", "p.json")
-				if test.format == "bundle" {
-					attest = append(attest, "--new-bundle-format")
-				}
+				attest := k.cosignSign(test.format, "attest", attested, "--type", predicateType, "--predicate", "p.json")
 				k.cosign(t, attest...).want(t, 0, "cosign attest")
 				judged(t, k, attested, wantStatement)
 			})

@@ -44,12 +44,16 @@ func TestKeylessLegacyHallmarkToCosign(t *testing.T) {
 	t.Parallel()
 	reg := inMemory(t, false)
 	k := newKeyless(t, instance(t).Services().V1(), stack.GitHub())
-	image := reg.push("legacy/signed")
+	image, attested := reg.push("legacy/signed"), reg.push("legacy/attested")
 	flags := []string{"--certificate-identity", k.profile.Identity, "--certificate-oidc-issuer", k.stack.Issuer.URLOf(k.profile), "--allow-http-registry"}
 	wrong := []string{"--certificate-identity", "mallory@example.com", "--certificate-oidc-issuer", k.stack.Issuer.URLOf(k.profile), "--allow-http-registry"}
 	hallmark(t, k.dir, k.sign("sign", image, "--format", "legacy")...).want(t, 0, "hallmark sign")
 	k.cosign(t, append([]string{"verify", image}, flags...)...).want(t, 0, "cosign verify")
 	k.cosign(t, append([]string{"verify", image}, wrong...)...).fails(t, "cosign verify as another")
+	hallmark(t, k.dir, k.sign("attest", attested, "--format", "legacy", "--type", predicateType, "--predicate", "p.json")...).want(t, 0, "hallmark attest")
+	judged(t, k, attested, wantStatement)
+	k.cosign(t, append([]string{"verify-attestation", attested, "--type", predicateType}, flags...)...).want(t, 0, "cosign verify-attestation")
+	k.cosign(t, append([]string{"verify-attestation", attested, "--type", predicateType}, wrong...)...).fails(t, "cosign verify-attestation as another")
 }
 
 // TestKeylessCosignBlobs: the same for files, whose identities have no registry.

@@ -110,7 +110,9 @@ func (p Plan) Wants(predicateType string) bool {
 		return true
 	}
 	if predicateType == verify.SignaturePredicateType {
-		return p.Signatures
+		// cosign 2.6 writes this claim on every bundle, attestations too; the signed
+		// statement tells what it is.
+		return p.Signatures || len(p.PredicateTypes) > 0
 	}
 	for _, wanted := range p.PredicateTypes {
 		if wanted == predicateType {

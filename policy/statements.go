@@ -77,7 +77,7 @@ func (d *statementDemand) judge(part Part) Demand {
 		return result
 	}
 	result.Verdict, result.Reason = Deny, nearest(result.Tried, ReasonNoAttestation)
-	result.Found = "no " + strings.TrimPrefix(d.kind, "an ")
+	result.Found = "no " + strings.TrimPrefix(strings.TrimPrefix(d.kind, "an "), "a ")
 	if relevant > 0 {
 		result.Found = d.describe(result.Tried, result.Reason, relevant)
 	}

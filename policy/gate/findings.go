@@ -44,14 +44,15 @@ func (p *place) add(found evidence.Found) {
 }
 
 // check proves one piece. The payload alone says what it is: a piece whose
-// unsigned annotation claims another predicate type is refused.
+// unsigned annotation claims another predicate type is refused. The claim of a bare
+// signature is passed over: cosign 2.6 writes it on every bundle.
 func check(all checkers, s verify.Subject, e verify.Evidence) (verify.Fact, *verify.Rejection) {
 	fact, rejection := all.check(s, e)
 	if rejection != nil {
 		return verify.Fact{}, rejection
 	}
 	claimed := e.Origin.ClaimedType
-	if fact.Statement == nil || claimed == "" || claimed == fact.Statement.PredicateType {
+	if fact.Statement == nil || claimed == "" || claimed == fact.Statement.PredicateType || claimed == verify.SignaturePredicateType {
 		return fact, nil
 	}
 	return verify.Fact{}, &verify.Rejection{

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/hallmark-project/hallmark/attest/digest"
@@ -46,7 +47,9 @@ func (p *Publisher) AttachLegacy(ctx context.Context, ref oci.Reference, subject
 	}
 	layer := oci.Descriptor{MediaType: mediaType, Digest: digest.FromBytes(e.Raw), Size: int64(len(e.Raw)), Annotations: e.Annotations}
 	if e.Format == verify.FormatLegacyAttestation {
+		// cosign wants the first of them to be there, and empty.
 		layer.Annotations = map[string]string{verify.LegacySignatureAnnotation: "", "predicateType": e.PredicateType}
+		maps.Copy(layer.Annotations, e.Annotations)
 	}
 	result := Result{Subject: subject.Digest, Place: tag}
 	uploaded := false
