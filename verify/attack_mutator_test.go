@@ -20,6 +20,7 @@ import (
 // less where the reason is that it is not needed.
 var harmless = map[string]string{
 	`/dsseEnvelope/signatures/0/keyid .*`:                                     "a key ID is a hint, and no signature covers it",
+	`/verificationMaterial/publicKey.*`:                                       "a key's name is a hint: the key that signed is found among the trusted ones",
 	`/verificationMaterial/x509CertificateChain/certificates twice`:           "what follows the leaf is only a candidate for a path to a trusted root",
 	`/verificationMaterial/timestampVerificationData/rfc3161Timestamps twice`: "one authority counts once",
 	`/verificationMaterial/tlogEntries/0/inclusionProof (?:dropped|null)`:     "a v0.1 bundle rests on the promise",
@@ -42,7 +43,7 @@ type mutated struct {
 func TestMutator(t *testing.T) {
 	t.Parallel()
 	in := verifytest.NewInstance(t)
-	v := in.Verifier(t, trust.Keyless())
+	key := verifytest.NewKey(t, "ecdsa-p256")
 	for _, m := range []mutated{
 		{"v0.1, message, promise", verifytest.Options{Form: verifytest.BundleV01, Message: true}, 150},
 		{"v0.1, message, promise and proof", verifytest.Options{Form: verifytest.BundleV01, Message: true, Entries: []verifytest.Entry{{WithProof: true}}}, 200},
@@ -52,11 +53,20 @@ func TestMutator(t *testing.T) {
 		{"v0.3, dsse, rekor v2, timestamp", verifytest.Options{V2: true}, 200},
 		{"v0.3, message, rekor v2, timestamp", verifytest.Options{V2: true, Message: true}, 200},
 		{"v0.3, dsse, older rekor v2, timestamp", verifytest.Options{V2: true, Entries: []verifytest.Entry{{Kind: verifytest.DSSEEntryV2}}}, 200},
+		{"a key, v0.3, dsse, rekor v2, timestamp", verifytest.Options{Key: key, V2: true}, 200},
+		{"a key, v0.1, message, promise", verifytest.Options{Key: key, Form: verifytest.BundleV01, Message: true}, 130},
+		{"a key, older rekor v2, timestamp", verifytest.Options{Key: key, V2: true, Entries: []verifytest.Entry{{Kind: verifytest.DSSEEntryV2}}}, 200},
+		{"a key, legacy signature", verifytest.Options{Key: key, Form: verifytest.LegacySignature}, 40},
 		{"legacy signature", verifytest.Options{Form: verifytest.LegacySignature, Stamps: []verifytest.Stamp{{}}}, 70},
 		{"legacy attestation", verifytest.Options{Form: verifytest.LegacyAttestation, Stamps: []verifytest.Stamp{{}}}, 70},
 	} {
 		t.Run(m.name, func(t *testing.T) {
 			t.Parallel()
+			v := in.Verifier(t, trust.Keyless())
+			if m.options.Key != nil {
+				// The key has ended, so that its signature rests on its witnesses.
+				v = keyVerifier(t, in, in.ClockAtVerification, trust.Keyless(), within(t, key, trust.Window{Until: in.Now}))
+			}
 			good, second := in.Sign(t, m.options), in.Sign(t, m.options)
 			fact := wantFact(t, v, good)
 			document, other := document(t, good.Evidence(t)), document(t, second.Evidence(t))
