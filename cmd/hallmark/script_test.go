@@ -6,6 +6,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/hallmark-project/hallmark/verify/oci/registrytest"
+	"github.com/hallmark-project/hallmark/verify/verifytest"
 )
 
 // TestMain lets scripts run hallmark as a process of its own, with its own
@@ -17,11 +18,13 @@ func TestMain(m *testing.M) {
 // TestScripts runs each script of testdata/script in an empty folder. The
 // environment of a script holds nothing of the caller's but PATH. $REGISTRY is a
 // registry for all scripts, each of which keeps to a folder of its own name; $LOCKED
-// is one that wants the password marker-4711.
+// is one that wants the password marker-4711. $ROOT is the trusted root of an instance
+// that does not answer.
 func TestScripts(t *testing.T) {
 	t.Parallel()
 	open := registrytest.New(t)
 	locked := registrytest.New(t, registrytest.WithBasicAuth("user", "marker-4711"))
+	root := newFile(t, "root.json", string(verifytest.NewInstance(t).TrustedRoot(t)))
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
@@ -29,6 +32,7 @@ func TestScripts(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("REGISTRY", open.Host())
 			env.Setenv("LOCKED", locked.Host())
+			env.Setenv("ROOT", root)
 			return nil
 		},
 	})

@@ -54,13 +54,26 @@ func (r *Reach) Set(word string) error {
 // Type names the flag's value in a help text.
 func (*Reach) Type() string { return "registry|all" }
 
-// Refuse is the error for a connection to a host that this reach forbids.
-func (r Reach) Refuse(host string) error {
-	if r == ReachNothing {
-		return fmt.Errorf("%w: connection to %s %w=all, which allows none", ErrUnreachable, host, ErrOffline)
-	}
-	return fmt.Errorf("%w: connection to %s %w, which allows the registries of the named images only", ErrUnreachable, host, ErrOffline)
+// Refuse is the error for a connection to a host that this reach forbids. It wraps
+// [ErrOffline] and [ErrUnreachable].
+func (r Reach) Refuse(host string) error { return &refusedError{host: host, reach: r} }
+
+// refusedError names the host and the flag.
+type refusedError struct {
+	host  string
+	reach Reach
 }
+
+// Error implements error.
+func (e *refusedError) Error() string {
+	if e.reach == ReachNothing {
+		return "connection to " + e.host + " " + ErrOffline.Error() + "=all, which allows none"
+	}
+	return "connection to " + e.host + " " + ErrOffline.Error() + ", which allows the registries of the named images only"
+}
+
+// Unwrap returns the two kinds of the error.
+func (e *refusedError) Unwrap() []error { return []error{ErrOffline, ErrUnreachable} }
 
 // border keeps one client inside its reach. It is asked twice: for each request,
 // with the host of the URL, and for each connection, with the address, so that
