@@ -201,3 +201,35 @@ func TestCollectIsHonest(t *testing.T) {
 		t.Errorf("OC-13 an endless chain: %v", err)
 	}
 }
+
+// TestCopyBudgets: the requests, besides pings, to copy an image with one signature
+// in each format. They may only fall.
+func TestCopyBudgets(t *testing.T) {
+	t.Parallel()
+	from, to := registrytest.New(t), registrytest.New(t)
+	image := from.PushImage("team/app", "1", map[string]string{"a": "b"})
+	for _, attach := range []attacher{bundle, legacy} {
+		if _, err := signAll(t.Context(), newPublisher(), parse(t, image.TagRef()), false, newSigner(t), attach); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, budget := range []struct {
+		what             string
+		reading, writing int
+	}{
+		{"first", 22, 26},
+		{"again", 18, 5},
+	} {
+		from.Reset()
+		to.Reset()
+		if _, err := copyAll(t.Context(), t, image.TagRef(), to.Host()+"/mirror/app:1", publish.CopyOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		if got := from.Budgeted(); got > budget.reading {
+			t.Errorf("%s: %d requests to the source, the budget is %d:\n%s", budget.what, got, budget.reading, from.Log())
+		}
+		if got := to.Budgeted(); got > budget.writing {
+			t.Errorf("%s: %d requests to the destination, the budget is %d:\n%s", budget.what, got, budget.writing, to.Log())
+		}
+	}
+}

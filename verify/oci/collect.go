@@ -233,8 +233,51 @@ func (c *collector) attached(ctx context.Context, subjects []digest.Digest) ([]A
 	return slices.Concat(perSubject...), nil
 }
 
-// attachedTo looks at every place of one digest.
+// attachedTo looks at every place of one digest, at all at a time.
 func (c *collector) attachedTo(ctx context.Context, subject digest.Digest) ([]Attached, error) {
+	var listed []Attached
+	tagged := make([]*Manifest, len(c.options.Suffixes))
+	group, groupCtx := errgroup.WithContext(ctx)
+	group.Go(func() (err error) {
+		listed, err = c.referrers(groupCtx, subject)
+		return err
+	})
+	for i, suffix := range c.options.Suffixes {
+		group.Go(func() error {
+			m, err := c.source.TagManifest(groupCtx, c.ref, FallbackTag(subject)+suffix)
+			if errors.Is(err, ErrNotFound) {
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+			tagged[i] = m
+			return c.count(m)
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	var all []Attached
+	var err error
+	for _, a := range listed {
+		if all, err = c.add(ctx, all, a); err != nil {
+			return nil, err
+		}
+	}
+	for i, m := range tagged {
+		if m == nil {
+			continue
+		}
+		if all, err = c.add(ctx, all, Attached{Manifest: m, Subject: subject, Tag: FallbackTag(subject) + c.options.Suffixes[i]}); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+// referrers fetches what the registry and the referrers tag list for a digest.
+func (c *collector) referrers(ctx context.Context, subject digest.Digest) ([]Attached, error) {
 	list, err := c.source.Referrers(ctx, c.ref, subject)
 	if err != nil {
 		return nil, err
@@ -254,35 +297,16 @@ func (c *collector) attachedTo(ctx context.Context, subject digest.Digest) ([]At
 		}
 		asked[d.Digest] = true
 		// A list's annotations and types are the registry's word; only the digest counts.
-		m, err := c.fetch(ctx, Descriptor{MediaType: d.MediaType, Digest: d.Digest, Size: d.Size})
+		m, err := c.fetch(ctx, d)
 		switch {
 		case errors.Is(err, ErrNotFound):
 			c.skip("%s is listed as a referrer of %s and does not exist", d.Digest, subject)
-			continue
 		case err != nil:
 			return nil, err
 		case m.Subject == nil || m.Subject.Digest != subject:
 			c.skip("%s is listed as a referrer of %s and is about something else", d.Digest, subject)
-			continue
-		}
-		if all, err = c.add(ctx, all, Attached{Manifest: m, Subject: subject}); err != nil {
-			return nil, err
-		}
-	}
-	for _, suffix := range c.options.Suffixes {
-		tag := FallbackTag(subject) + suffix
-		m, err := c.source.TagManifest(ctx, c.ref, tag)
-		if errors.Is(err, ErrNotFound) {
-			continue
-		}
-		if err == nil {
-			err = c.count(m)
-		}
-		if err == nil {
-			all, err = c.add(ctx, all, Attached{Manifest: m, Subject: subject, Tag: tag})
-		}
-		if err != nil {
-			return nil, err
+		default:
+			all = append(all, Attached{Manifest: m, Subject: subject})
 		}
 	}
 	return all, nil
