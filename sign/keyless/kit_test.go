@@ -91,8 +91,8 @@ func (k *kit) refused(t testing.TB, evidence sign.Evidence, err error) {
 // tokenless fails if an error quotes the token or a part of it.
 func (k *kit) tokenless(t testing.TB, err error) {
 	t.Helper()
-	for _, part := range strings.Split(k.Token, ".")[1:] {
-		if strings.Contains(err.Error(), part) {
+	for _, part := range strings.Split(k.Token, ".") {
+		if strings.Contains(err.Error(), part[:16]) { // messages cut what they quote
 			t.Errorf("the error quotes the identity token: %v", err)
 		}
 	}

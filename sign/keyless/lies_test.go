@@ -129,6 +129,9 @@ func TestHugeAnswers(t *testing.T) {
 			service.Fail(verifytest.Fault{Huge: 64 << 20})
 			evidence, err := k.signImage(soon(t), k.source(t, target.services(k)))
 			k.refused(t, evidence, err)
+			if !strings.Contains(err.Error(), "an answer of more than") {
+				t.Errorf("the error does not say so: %v", err)
+			}
 			if sent := service.Sent(); sent > 40<<20 {
 				t.Errorf("%d bytes were taken", sent)
 			}

@@ -1,6 +1,9 @@
 package keyless_test
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -242,14 +245,33 @@ func TestCheck(t *testing.T) {
 	}
 }
 
+// keyRoot trusts a key and no certificate authority.
+func keyRoot(t *testing.T) *trust.Root {
+	t.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := trust.NewKey(private.Public())
+	if err != nil {
+		t.Fatal(err)
+	}
+	root, err := trust.NewRoot(trust.WithKeys(key))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return root
+}
+
 // TestNew: what is missing is said before anything is asked.
 func TestNew(t *testing.T) {
 	t.Parallel()
 	k := newKit(t)
 	for name, change := range map[string]func(*keyless.Options){
-		"services": func(o *keyless.Options) { o.Services = keyless.Services{} },
-		"token":    func(o *keyless.Options) { o.Token = nil },
-		"root":     func(o *keyless.Options) { o.Root = nil },
+		"services":              func(o *keyless.Options) { o.Services = keyless.Services{} },
+		"token":                 func(o *keyless.Options) { o.Token = nil },
+		"root":                  func(o *keyless.Options) { o.Root = nil },
+		"authority in the root": func(o *keyless.Options) { o.Root = keyRoot(t) },
 	} {
 		options := k.options(t, k.v2())
 		change(&options)
