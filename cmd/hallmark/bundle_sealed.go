@@ -135,5 +135,8 @@ func (a *app) verifySealed(ctx context.Context, f *verifyFlags, images []string)
 	}
 	at := time.Now()
 	answers := s.judge(ctx, images, gate.Options{Platform: f.platform, Concurrency: f.concurrency, Timeout: f.timeout, Now: func() time.Time { return at }})
-	return a.conclude(ctx, report.New(s.policy, at, answers...), f.output)
+	r := report.New(s.policy, at, answers...)
+	a.setAge(r)
+	r.Insecure = append(r.Insecure, f.insecure()...)
+	return a.conclude(ctx, r, f.output)
 }

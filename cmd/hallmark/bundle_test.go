@@ -103,6 +103,19 @@ func TestBundleVerify(t *testing.T) {
 	}
 }
 
+// TestBundleShowsWhatWasWeakened: CL-08.
+func TestBundleShowsWhatWasWeakened(t *testing.T) {
+	t.Parallel()
+	w := newAirgapped(t)
+	root := newFile(t, "root.json", string(verifytest.NewInstance(t).TrustedRoot(t)))
+	got := runVerb(t.Context(), nil, "verify", "--bundle-file", w.file, "--output", "json", "--trusted-root", root, "--insecure-ignore-tlog",
+		"--certificate-identity", verifytest.DefaultURI, "--certificate-oidc-issuer", verifytest.DefaultIssuer)
+	var r report.Report
+	if err := json.Unmarshal([]byte(got.stdout), &r); err != nil || got.code != 1 || len(r.Insecure) != 1 || r.Insecure[0] != "--insecure-ignore-tlog" {
+		t.Errorf("%v: %+v", err, got)
+	}
+}
+
 func TestBundleLoad(t *testing.T) {
 	t.Parallel()
 	w := newAirgapped(t)
