@@ -96,6 +96,9 @@ func (a *app) bundleSave(ctx context.Context, f *saveFlags, images []string) err
 	at := time.Now()
 	items := make([]airgap.Item, 0, len(images))
 	for _, image := range images {
+		if _, _, local := cutLocal(image); local {
+			return hint(usageError("%s is in no registry, and has no name that the policy could go by", image), "hallmark copy puts it into a registry")
+		}
 		ref, err := oci.ParseReference(image)
 		if err != nil {
 			return registryError(image, err)

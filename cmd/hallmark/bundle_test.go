@@ -160,6 +160,7 @@ func TestBundleRefusals(t *testing.T) {
 		"an image that is gone":    {2, []string{"save", w.image.TagRef(), "--policy", w.policy, "-o", out, "--allow-denied"}, []string{"could not be judged"}},
 		"no policy":                {64, []string{"save", unsigned.TagRef(), "-o", out}, []string{"--policy"}},
 		"no file":                  {64, []string{"save", unsigned.TagRef(), "--policy", w.policy}, []string{"--out"}},
+		"a folder":                 {64, []string{"save", "oci-dir:build", "--policy", w.policy, "-o", out}, []string{"in no registry"}},
 		"no image":                 {64, []string{"save", "--policy", w.policy, "-o", out}, nil},
 		"a stranger's policy":      {1, []string{"load", w.file, reg.Host(), "--policy", w.strangerPolicy}, []string{"nothing was loaded", "KEY_MISMATCH"}},
 		"evidence without images":  {1, []string{"load", evidence.file, reg.Host() + "/new"}, []string{"evidence only"}},
