@@ -19,6 +19,41 @@ import (
 	"github.com/hallmark-project/hallmark/verify/verifytest"
 )
 
+// fulcioName is the kind of Fulcio's otherName (fulcio docs/oid-info.md).
+var fulcioName = asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 57264, 1, 7}
+
+// name is a general name of a primitive kind (RFC 5280, section 4.2.1.6).
+func name(tag int, value []byte) asn1.RawValue {
+	return asn1.RawValue{Class: asn1.ClassContextSpecific, Tag: tag, Bytes: value}
+}
+
+func otherName(t *testing.T, kind asn1.ObjectIdentifier, text string) asn1.RawValue {
+	t.Helper()
+	oid, value := marshal(t, kind), marshal(t, asn1.RawValue{Tag: asn1.TagUTF8String, Bytes: []byte(text)})
+	value = marshal(t, asn1.RawValue{Class: asn1.ClassContextSpecific, IsCompound: true, Bytes: value})
+	return asn1.RawValue{Class: asn1.ClassContextSpecific, IsCompound: true, Bytes: append(oid, value...)}
+}
+
+// rawNames is a certificate with exactly these names, whatever they are.
+func rawNames(t *testing.T, all ...asn1.RawValue) verifytest.Leaf {
+	t.Helper()
+	var content []byte
+	for _, one := range all {
+		content = append(content, marshal(t, one)...)
+	}
+	san := marshal(t, asn1.RawValue{Tag: asn1.TagSequence, IsCompound: true, Bytes: content})
+	return verifytest.Leaf{NoName: true, Extensions: []pkix.Extension{{Id: asn1.ObjectIdentifier{2, 5, 29, 17}, Critical: true, Value: san}}}
+}
+
+func marshal(t *testing.T, value any) []byte {
+	t.Helper()
+	raw, err := asn1.Marshal(value)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return raw
+}
+
 // leafChange is a deviation of the certificate's template.
 func leafChange(change func(*x509.Certificate)) func(*verifytest.Options) {
 	return func(o *verifytest.Options) { o.Leaf.Change = change }
@@ -70,6 +105,14 @@ func TestIdentityAttacks(t *testing.T) {
 			c.IPAddresses = []net.IP{net.IPv4(127, 0, 0, 1)}
 		})},
 		{name: "CI-06 a host name is no signer's", good: good, bad: names(verifytest.Leaf{DNS: []string{"build.example.com"}}), want: verify.ReasonCertificateUsage},
+		{name: "CI-07 a URI and an otherName", good: good, want: verify.ReasonCertificateUsage, bad: names(rawNames(t, name(6, []byte(text)), otherName(t, fulcioName, "x")))},
+		{name: "CI-07 two otherNames", good: good, want: verify.ReasonCertificateUsage, bad: names(rawNames(t, otherName(t, fulcioName, "x"), otherName(t, fulcioName, text)))},
+		{name: "CI-06 an otherName of another kind", good: good, want: verify.ReasonCertificateUsage, bad: names(rawNames(t, otherName(t, asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 311, 20, 2, 3}, text)))},
+		{name: "CI-06 a directory name", good: good, want: verify.ReasonCertificateUsage, bad: names(rawNames(t, asn1.RawValue{Class: asn1.ClassContextSpecific, Tag: 4, IsCompound: true, Bytes: []byte{0x30, 0}}))},
+		{name: "CI-06 a registered ID", good: good, want: verify.ReasonCertificateUsage, bad: names(rawNames(t, name(8, []byte{0x2a, 3})))},
+		{name: "CI-06 an address", good: good, want: verify.ReasonCertificateUsage, bad: names(rawNames(t, name(7, []byte{127, 0, 0, 1})))},
+		{name: "CI-06 an empty URI", good: good, want: verify.ReasonCertificateUsage, bad: names(rawNames(t, name(6, nil)))},
+		{name: "CI-06 an empty otherName", good: good, want: verify.ReasonCertificateUsage, bad: names(rawNames(t, otherName(t, fulcioName, "")))},
 		{name: "CI-07 no name", good: good, bad: names(verifytest.Leaf{NoName: true}), want: verify.ReasonCertificateUsage},
 		{name: "CI-08 the old issuer extension names another issuer", good: good, bad: names(verifytest.Leaf{IssuerV1: "https://evil.test"}), want: verify.ReasonIssuerMismatch},
 		{name: "CI-08 the new issuer extension names another issuer", good: good, want: verify.ReasonIssuerMismatch, bad: names(verifytest.Leaf{
