@@ -62,14 +62,14 @@ func LegacyStatement(ctx context.Context, statement *attest.Statement, subject d
 	if err != nil {
 		return Evidence{}, err
 	}
-	envelope := &attest.Envelope{PayloadType: attest.PayloadType, Payload: payload, Signatures: []attest.EnvelopeSignature{{Sig: sig}}}
-	raw, err := envelope.Encode()
+	wire := &protodsse.Envelope{Payload: payload, PayloadType: attest.PayloadType, Signatures: []*protodsse.Signature{{Sig: sig}}}
+	// The very bytes that the engine sends to a Rekor v1: the entry holds their hash,
+	// and cosign compares it with the layer.
+	raw, err := json.Marshal(wire)
 	if err != nil {
-		return Evidence{}, err
+		return Evidence{}, fmt.Errorf("encoding an envelope: %w", err)
 	}
-	proof, err := legacyProof(ctx, s, &protobundle.Bundle{Content: &protobundle.Bundle_DsseEnvelope{DsseEnvelope: &protodsse.Envelope{
-		Payload: payload, PayloadType: attest.PayloadType, Signatures: []*protodsse.Signature{{Sig: sig}},
-	}}})
+	proof, err := legacyProof(ctx, s, &protobundle.Bundle{Content: &protobundle.Bundle_DsseEnvelope{DsseEnvelope: wire}})
 	if err != nil {
 		return Evidence{}, err
 	}

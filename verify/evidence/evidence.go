@@ -88,7 +88,9 @@ func (w Want) claims(predicateType string) bool {
 	case "":
 		return true
 	case verify.SignaturePredicateType:
-		return w.Signatures || w.Everything
+		// cosign 2.6 writes this claim on every bundle, attestations too; only the
+		// payload can tell.
+		return w.Signatures || w.Everything || len(w.PredicateTypes) > 0
 	}
 	return w.Everything || slices.Contains(w.PredicateTypes, predicateType)
 }
