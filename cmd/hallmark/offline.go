@@ -51,7 +51,7 @@ type offlineKeychain struct{ authn.Keychain }
 
 // Resolve implements authn.Keychain.
 func (k offlineKeychain) Resolve(target authn.Resource) (authn.Authenticator, error) {
-	return k.ResolveContext(context.TODO(), target)
+	return k.ResolveContext(context.Background(), target)
 }
 
 // ResolveContext implements authn.ContextKeychain.
