@@ -43,6 +43,7 @@ var rules = []rule{
 	{"attest/provenance", []string{"attest", "attest/digest", "attest/predicate"}, cloud},
 	{"verify", []string{"attest", "attest/digest", "attest/bundle", "attest/wording", "verify/trust", "verify/internal/..."}, append([]string{module + "/sign", module + "/sbom", module + "/policy", "github.com/anchore/", "github.com/sigstore/cosign"}, cloud...)},
 	{"verify/trust", []string{"attest/digest", "verify/internal/..."}, append([]string{module + "/sign", module + "/policy"}, cloud...)},
+	{"verify/trust/tuf", []string{"attest/digest", "attest/strictjson", "verify/trust"}, append([]string{module + "/sign", module + "/policy", module + "/verify/oci"}, cloud...)},
 	{"verify/oci", []string{"attest/digest", "attest/strictjson"}, append([]string{"github.com/sigstore/", "github.com/anchore/"}, cloud...)},
 	{"verify/evidence", []string{"attest", "attest/digest", "attest/bundle", "verify", "verify/oci"}, append([]string{module + "/sign", module + "/policy"}, cloud...)},
 	{"policy", []string{"attest", "attest/digest", "attest/predicate", "attest/wording", "verify", "verify/trust"}, append([]string{module + "/verify/oci", module + "/sign", module + "/sbom"}, cloud...)},

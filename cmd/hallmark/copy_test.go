@@ -61,15 +61,15 @@ func TestCopyRefusals(t *testing.T) {
 		args  []string
 		words []string
 	}{
-		"no such image":         {1, []string{image.Name() + ":9", reg.Host() + "/a"}, []string{"not found"}},
-		"no such platform":      {1, []string{"--platform", "linux/s390x", image.TagRef(), reg.Host() + "/a"}, []string{"linux/amd64"}},
-		"not logged in":         {1, []string{image.TagRef(), closed.Host() + "/a"}, []string{"push", "logged in"}},
-		"another digest":        {1, []string{image.TagRef(), reg.Host() + "/a@" + image.Children[0].Digest.String()}, []string{image.Digest.String()}},
+		"no such image":           {1, []string{image.Name() + ":9", reg.Host() + "/a"}, []string{"not found"}},
+		"no such platform":        {1, []string{"--platform", "linux/s390x", image.TagRef(), reg.Host() + "/a"}, []string{"linux/amd64"}},
+		"not logged in":           {1, []string{image.TagRef(), closed.Host() + "/a"}, []string{"push", "logged in"}},
+		"another digest":          {1, []string{image.TagRef(), reg.Host() + "/a@" + image.Children[0].Digest.String()}, []string{image.Digest.String()}},
 		"a folder as destination": {64, []string{image.TagRef(), "oci-dir:x"}, []string{"oci-archive:PATH"}},
-		"a bad name":            {64, []string{image.TagRef(), "UPPER/case"}, []string{"lower case"}},
-		"no platform":           {64, []string{"--platform", "arm", image.TagRef(), reg.Host() + "/a"}, []string{"linux/arm64"}},
-		"a bad reach":           {64, []string{"--offline=off", image.TagRef(), reg.Host() + "/a"}, []string{"registry", "all"}},
-		"nothing may be asked":  {2, []string{"--offline=all", image.TagRef(), reg.Host() + "/a"}, []string{reg.Host(), "--offline=all"}},
+		"a bad name":              {64, []string{image.TagRef(), "UPPER/case"}, []string{"lower case"}},
+		"no platform":             {64, []string{"--platform", "arm", image.TagRef(), reg.Host() + "/a"}, []string{"linux/arm64"}},
+		"a bad reach":             {64, []string{"--offline=off", image.TagRef(), reg.Host() + "/a"}, []string{"registry", "all"}},
+		"nothing may be asked":    {2, []string{"--offline=all", image.TagRef(), reg.Host() + "/a"}, []string{reg.Host(), "--offline=all"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
