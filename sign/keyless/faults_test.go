@@ -150,6 +150,32 @@ func TestLostAnswer(t *testing.T) {
 	}
 }
 
+// TestLostAnswerNotCovered: a Rekor v2 publishes its checkpoint after it has answered; it
+// is waited for a little.
+func TestLostAnswerNotCovered(t *testing.T) {
+	t.Parallel()
+	k := newKit(t)
+	signer := k.signer(t, k.v2())
+	const checkpoint = "GET /api/v2/checkpoint"
+	k.Rekor2.Fail(verifytest.Fault{On: "POST", Lose: true, Times: 1})
+	k.Rekor2.Fail(verifytest.Fault{On: checkpoint, Wrong: verifytest.CheckpointOfBefore, Times: 2})
+	evidence, err := image(soon(t), signer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	k.check(t, k.Instance.Verifier(t, trust.Keyless()), evidence)
+	if n := k.Rekor2.Count(checkpoint); n != 3 {
+		t.Errorf("%d checkpoints were read, want 3", n)
+	}
+	k.Rekor2.Fail(verifytest.Fault{On: "POST", Lose: true, Times: 1})
+	k.Rekor2.Fail(verifytest.Fault{On: checkpoint, Wrong: verifytest.CheckpointOfBefore})
+	evidence, err = image(soon(t), signer)
+	k.refused(t, evidence, err)
+	if n := k.Rekor2.Count(checkpoint); n > 20 {
+		t.Errorf("%d checkpoints were read", n)
+	}
+}
+
 // TestLostAnswerNotFound: the log says that it has the entry, and does not give it.
 func TestLostAnswerNotFound(t *testing.T) {
 	t.Parallel()

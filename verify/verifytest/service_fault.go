@@ -13,16 +13,17 @@ type Wrong string
 
 // The lies.
 const (
-	CertificateOfAnotherKey  Wrong = "a certificate of another key"       // Fulcio
-	CertificateOfAnotherCA   Wrong = "a certificate of another authority" // Fulcio
-	CertificateExpired       Wrong = "an expired certificate"             // Fulcio
-	EntryOfAnotherSignature  Wrong = "an entry of another signature"      // logs
-	EntryOfAnotherLog        Wrong = "an entry of a log nobody trusts"    // logs
-	EntryOutsideOfTheTree    Wrong = "an entry with another one's proof"  // logs
-	StampOfAnotherSignature  Wrong = "a timestamp over another signature" // TSA
-	StampOfAnotherAuthority  Wrong = "a timestamp of another authority"   // TSA
-	StampAfterCertificateEnd Wrong = "a timestamp after the certificate"  // TSA
-	NoContent                Wrong = "an empty answer"                    // all
+	CertificateOfAnotherKey  Wrong = "a certificate of another key"        // Fulcio
+	CertificateOfAnotherCA   Wrong = "a certificate of another authority"  // Fulcio
+	CertificateExpired       Wrong = "an expired certificate"              // Fulcio
+	EntryOfAnotherSignature  Wrong = "an entry of another signature"       // logs
+	EntryOfAnotherLog        Wrong = "an entry of a log nobody trusts"     // logs
+	EntryOutsideOfTheTree    Wrong = "an entry with another one's proof"   // logs
+	CheckpointOfBefore       Wrong = "a checkpoint without the last entry" // Rekor v2
+	StampOfAnotherSignature  Wrong = "a timestamp over another signature"  // TSA
+	StampOfAnotherAuthority  Wrong = "a timestamp of another authority"    // TSA
+	StampAfterCertificateEnd Wrong = "a timestamp after the certificate"   // TSA
+	NoContent                Wrong = "an empty answer"                     // all
 )
 
 // Fault makes a service fail. The zero values of its fields do nothing.

@@ -43,7 +43,7 @@ func (s *Services) rekorV2(log *Log) answerFunc {
 			w.WriteHeader(http.StatusCreated)
 			_, _ = w.Write(raw) // the client may have gone
 		case r.Method == http.MethodGet && below == "checkpoint" && inside:
-			_, _ = w.Write([]byte(shelf.checkpoint()))
+			_, _ = w.Write([]byte(shelf.checkpoint(wrong)))
 		case r.Method == http.MethodGet && strings.HasPrefix(below, "tile/") && inside:
 			tile := shelf.tile(strings.TrimPrefix(below, "tile/"), wrong)
 			if tile == nil {
@@ -87,10 +87,14 @@ func readV2(s *Services, body []byte) record {
 	}
 }
 
-// checkpoint is the log's newest.
-func (s *shelf) checkpoint() string {
+// checkpoint is the log's newest, or the one before.
+func (s *shelf) checkpoint(wrong Wrong) string {
 	s.log.mu.Lock()
-	size, root := len(s.log.leaves), treeHash(s.log.leaves)
+	size := len(s.log.leaves)
+	if wrong == CheckpointOfBefore {
+		size--
+	}
+	root := treeHash(s.log.leaves[:size])
 	s.log.mu.Unlock()
 	host := s.log.Host(s.t)
 	return Checkpoint{
