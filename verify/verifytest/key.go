@@ -5,6 +5,13 @@
 //	good := key.Bundle(t, statement)
 //	for name, bad := range verifytest.Mutants(t, good) { … must be refused … }
 //
+// An [Instance] is a whole Sigstore for keyless evidence, in memory:
+//
+//	in := verifytest.NewInstance(t)
+//	good := in.Sign(t, verifytest.Options{V2: true})
+//	late := in.Sign(t, verifytest.Options{V2: true, Stamps: []verifytest.Stamp{{At: in.Now.Add(time.Hour)}}})
+//	v := in.Verifier(t, trust.Keyless()) // passes good, refuses late with TIME_OUTSIDE
+//
 // It is for tests only: nothing that ships may import it.
 package verifytest
 
