@@ -30,6 +30,9 @@ func shapes() []shape {
 			add(text+" message, rekor v2", verify.KindSignature, verifytest.Options{Form: form, Message: true, V2: true})
 			add(text+" dsse, rekor v2", verify.KindStatement, verifytest.Options{Form: form, V2: true})
 			add(text+" dsse, older rekor v2", verify.KindStatement, verifytest.Options{Form: form, V2: true, Entries: []verifytest.Entry{{Kind: verifytest.DSSEEntryV2}}})
+			for _, kind := range []verifytest.EntryKind{verifytest.DSSEEntry, verifytest.IntotoEntry} {
+				add(text+" "+string(kind)+" in a rekor v2", verify.KindStatement, verifytest.Options{Form: form, V2: true, Entries: []verifytest.Entry{{Kind: kind, InV2: true}}})
+			}
 		}
 	}
 	add("legacy signature", verify.KindSignature, verifytest.Options{Form: verifytest.LegacySignature})

@@ -70,12 +70,19 @@ func TestThresholdAttacks(t *testing.T) {
 func TestCheckpointAttacks(t *testing.T) {
 	t.Parallel()
 	in, stranger := verifytest.NewInstance(t), verifytest.NewInstance(t)
-	lie := func(kind verifytest.EntryKind, change func(*verifytest.Checkpoint)) func(*verifytest.Options) {
-		return one(verifytest.Entry{Kind: kind, Checkpoint: change})
+	lie := func(kind verifytest.EntryKind, in2 bool, change func(*verifytest.Checkpoint)) func(*verifytest.Options) {
+		return one(verifytest.Entry{Kind: kind, InV2: in2, Checkpoint: change})
 	}
 	var rows []attack
-	for text, kind := range map[string]verifytest.EntryKind{"rekor v1": verifytest.HashedRekord, "rekor v2": verifytest.HashedRekordV2, "older rekor v2": verifytest.DSSEEntryV2} {
-		good := verifytest.Options{V2: kind != verifytest.HashedRekord, Entries: []verifytest.Entry{{Kind: kind}}, Message: kind != verifytest.DSSEEntryV2}
+	for text, entry := range map[string]verifytest.Entry{
+		"rekor v1": {Kind: verifytest.HashedRekord}, "rekor v2": {Kind: verifytest.HashedRekordV2}, "older rekor v2": {Kind: verifytest.DSSEEntryV2},
+		"dsse in a rekor v2": {Kind: verifytest.DSSEEntry, InV2: true}, "intoto in a rekor v2": {Kind: verifytest.IntotoEntry, InV2: true},
+	} {
+		kind, in2 := entry.Kind, entry.InV2
+		good := verifytest.Options{
+			V2: kind != verifytest.HashedRekord, Entries: []verifytest.Entry{entry},
+			Message: kind == verifytest.HashedRekord || kind == verifytest.HashedRekordV2,
+		}
 		own := in.Rekor1
 		if good.V2 {
 			own = in.Rekor2
@@ -106,7 +113,7 @@ func TestCheckpointAttacks(t *testing.T) {
 			if kind == verifytest.HashedRekord && name == "signed under another name" {
 				continue // a v1's name decides nothing: the log is found by its ID
 			}
-			rows = append(rows, attack{name: "SB-12 " + text + ": " + name, good: good, bad: lie(kind, change), want: verify.ReasonLogProof})
+			rows = append(rows, attack{name: "SB-12 " + text + ": " + name, good: good, bad: lie(kind, in2, change), want: verify.ReasonLogProof})
 		}
 		for name, change := range map[string]func(*protorekor.InclusionProof){
 			"a hash of the path is wrong": func(p *protorekor.InclusionProof) { p.Hashes[0] = flip(p.GetHashes()[0]) },
@@ -118,11 +125,11 @@ func TestCheckpointAttacks(t *testing.T) {
 			"a checkpoint of blanks":      func(p *protorekor.InclusionProof) { p.Checkpoint.Envelope = "\n\n\n\n" },
 		} {
 			rows = append(rows, attack{name: "SB-13 " + text + ": " + name, good: good, want: verify.ReasonLogProof, bad: one(verifytest.Entry{
-				Kind: kind, Log: own, Change: func(e *protorekor.TransparencyLogEntry) { change(e.GetInclusionProof()) },
+				Kind: kind, InV2: in2, Log: own, Change: func(e *protorekor.TransparencyLogEntry) { change(e.GetInclusionProof()) },
 			})})
 		}
 		rows = append(rows, attack{name: "SB-13 " + text + ": another index", good: good, want: verify.ReasonLogProof, bad: one(verifytest.Entry{
-			Kind: kind, Change: func(e *protorekor.TransparencyLogEntry) { e.LogIndex = 1; e.InclusionProof.LogIndex = 1 },
+			Kind: kind, InV2: in2, Change: func(e *protorekor.TransparencyLogEntry) { e.LogIndex = 1; e.InclusionProof.LogIndex = 1 },
 		})})
 	}
 	runAttacks(t, in, rows)

@@ -53,6 +53,7 @@ func TestMutator(t *testing.T) {
 		{"v0.3, dsse, rekor v2, timestamp", verifytest.Options{V2: true}, 200},
 		{"v0.3, message, rekor v2, timestamp", verifytest.Options{V2: true, Message: true}, 200},
 		{"v0.3, dsse, older rekor v2, timestamp", verifytest.Options{V2: true, Entries: []verifytest.Entry{{Kind: verifytest.DSSEEntryV2}}}, 200},
+		{"v0.3, intoto in a rekor v2, timestamp", verifytest.Options{V2: true, Entries: []verifytest.Entry{{Kind: verifytest.IntotoEntry, InV2: true}}}, 200},
 		{"a key, v0.3, dsse, rekor v2, timestamp", verifytest.Options{Key: key, V2: true}, 200},
 		{"a key, v0.1, message, promise", verifytest.Options{Key: key, Form: verifytest.BundleV01, Message: true}, 130},
 		{"a key, older rekor v2, timestamp", verifytest.Options{Key: key, V2: true, Entries: []verifytest.Entry{{Kind: verifytest.DSSEEntryV2}}}, 200},

@@ -70,6 +70,9 @@ func TestLogEntryAttacks(t *testing.T) {
 	})
 	message := verifytest.Options{Message: true}
 	older := verifytest.Options{V2: true, Entries: []verifytest.Entry{{Kind: verifytest.DSSEEntryV2}}}
+	v1in2 := func(kind verifytest.EntryKind) verifytest.Options {
+		return verifytest.Options{V2: true, Entries: []verifytest.Entry{{Kind: kind, InV2: true}}}
+	}
 	body := func(change func(spec map[string]any)) func(*verifytest.Options) {
 		return func(o *verifytest.Options) {
 			o.Entries = append([]verifytest.Entry{}, o.Entries...)
@@ -111,6 +114,24 @@ func TestLogEntryAttacks(t *testing.T) {
 		{name: "SB-28 the logged certificate is another one, older rekor v2", good: older, want: verify.ReasonLogMismatch, bad: body(func(spec map[string]any) {
 			logged := spec["dsseV002"].(map[string]any)["signatures"].([]any)[0].(map[string]any)
 			logged["verifier"].(map[string]any)["x509Certificate"] = map[string]any{"rawBytes": in.Sign(t, older).Leaf.Raw}
+		})},
+		{name: "SB-28 the certificate is logged as a public key, older rekor v2", good: older, want: verify.ReasonLogMismatch, bad: body(func(spec map[string]any) {
+			verifier := spec["dsseV002"].(map[string]any)["signatures"].([]any)[0].(map[string]any)["verifier"].(map[string]any)
+			verifier["publicKey"] = verifier["x509Certificate"]
+			delete(verifier, "x509Certificate")
+		})},
+		{name: "SB-07 SB-28 the logged payload hash is another one, dsse in a rekor v2", good: v1in2(verifytest.DSSEEntry), want: verify.ReasonLogMismatch, bad: body(func(spec map[string]any) {
+			spec["payloadHash"] = hash
+		})},
+		{name: "SB-07 SB-28 the logged payload hash is another one, intoto in a rekor v2", good: v1in2(verifytest.IntotoEntry), want: verify.ReasonLogMismatch, bad: body(func(spec map[string]any) {
+			spec["content"].(map[string]any)["payloadHash"] = hash
+		})},
+		{name: "SB-28 the logged certificate is another one, dsse in a rekor v2", good: v1in2(verifytest.DSSEEntry), want: verify.ReasonLogMismatch, bad: body(func(spec map[string]any) {
+			spec["signatures"].([]any)[0].(map[string]any)["verifier"] = base64.StdEncoding.EncodeToString(verifytest.PEM(in.Sign(t, older).Leaf))
+		})},
+		{name: "SB-28 a second signature is logged, dsse in a rekor v2", good: v1in2(verifytest.DSSEEntry), want: verify.ReasonLogMismatch, bad: body(func(spec map[string]any) {
+			all := spec["signatures"].([]any)
+			spec["signatures"] = append(all, all[0])
 		})},
 		{name: "SB-28 no logged signature, older rekor v2", good: older, want: verify.ReasonLogMismatch, bad: body(func(spec map[string]any) {
 			spec["dsseV002"].(map[string]any)["signatures"] = []any{}

@@ -35,6 +35,8 @@ func (k EntryKind) v2() bool { return k == HashedRekordV2 || k == DSSEEntryV2 }
 type Entry struct {
 	Log  *Log      // nil is the instance's first log of the kind's version
 	Kind EntryKind // "" is the kind that fits the signature, of a Rekor v1
+	// InV2 tells that a Rekor v2 took the kind, although it is a v1's.
+	InV2 bool
 	// Time is the integrated time; zero is the instance's.
 	Time time.Time
 	// WithoutPromise and WithoutProof leave the SET or the inclusion proof away.
@@ -51,6 +53,8 @@ type Entry struct {
 	// Change edits the finished entry.
 	Change func(*protorekor.TransparencyLogEntry)
 }
+
+func (e Entry) v2() bool { return e.Kind.v2() || e.InV2 }
 
 // treeID is the number that a Rekor v1 adds to its host name as origin.
 const treeID = "1193050959916656506"
@@ -81,7 +85,7 @@ func (e Entry) make(t testing.TB, s *Signed) *protorekor.TransparencyLogEntry {
 		Origin: host, Size: strconv.FormatInt(size, 10), Root: base64.StdEncoding.EncodeToString(root[:]),
 		Signers: []Cosigner{{Name: host, By: e.Log}},
 	}
-	if !e.Kind.v2() {
+	if !e.v2() {
 		wire.IntegratedTime = e.Time.Unix()
 		checkpoint.Origin += " - " + treeID
 		if !e.WithoutPromise {

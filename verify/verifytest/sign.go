@@ -174,14 +174,14 @@ func (in *Instance) entry(e Entry, o Options, s *Signed) Entry {
 	}
 	if e.Log == nil {
 		e.Log = in.Rekor1
-		if e.Kind.v2() {
+		if e.v2() {
 			e.Log = in.Rekor2
 		}
 	}
 	if e.Time.IsZero() {
 		e.Time = in.Now
 	}
-	if o.Form != BundleV02 && o.Form != BundleV03 && !e.WithProof && !e.Kind.v2() {
+	if o.Form != BundleV02 && o.Form != BundleV03 && !e.WithProof && !e.v2() {
 		e.WithoutProof = true
 	}
 	return e
