@@ -152,13 +152,3 @@ func (k *kit) check(t testing.TB, v *verify.Verifier, evidence sign.Evidence) ve
 	}
 	return fact
 }
-
-// largeStatement signs a statement of about so many bytes.
-func largeStatement(n int) func(ctx context.Context, s sign.Notary) (sign.Evidence, error) {
-	return func(ctx context.Context, s sign.Notary) (sign.Evidence, error) {
-		return sign.Statement(ctx, &attest.Statement{
-			Type: attest.StatementTypeV1, Subject: []attest.Subject{{Digest: map[string]string{verifytest.Image.Algorithm(): verifytest.Image.Hex()}}},
-			PredicateType: verifytest.PredicateType, Predicate: []byte(`{"text":"` + strings.Repeat("x", n) + `"}`),
-		}, verifytest.Image, s)
-	}
-}

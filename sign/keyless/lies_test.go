@@ -6,6 +6,10 @@ import (
 	"strings"
 	"testing"
 
+	protobundle "github.com/sigstore/protobuf-specs/gen/pb-go/bundle/v1"
+	protodsse "github.com/sigstore/protobuf-specs/gen/pb-go/dsse"
+
+	"github.com/hallmark-project/hallmark/attest"
 	"github.com/hallmark-project/hallmark/sign/keyless"
 	"github.com/hallmark-project/hallmark/verify/verifytest"
 )
@@ -168,25 +172,33 @@ func TestTokenIsNotQuoted(t *testing.T) {
 	}
 }
 
-// TestTooLarge: a statement that a Rekor v1 is not sent fails before anything is asked;
-// a Rekor v2 is sent its hash.
+// TestTooLarge: a statement that a Rekor v1 is not sent fails before anything is asked of
+// the log; a Rekor v2 is sent its hash.
 func TestTooLarge(t *testing.T) {
 	t.Parallel()
 	k := newKit(t)
-	statement := largeStatement(25 << 20)
-	signer := k.signer(t, k.v1())
-	evidence, err := statement(soon(t), signer)
-	k.refused(t, evidence, err)
+	notarize := func(services keyless.Services, size int) error {
+		signer := k.signer(t, services)
+		payload := make([]byte, size)
+		sig, err := signer.Sign(soon(t), attest.PAE(attest.PayloadType, payload))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return signer.Notarize(soon(t), &protobundle.Bundle{Content: &protobundle.Bundle_DsseEnvelope{DsseEnvelope: &protodsse.Envelope{
+			Payload: payload, PayloadType: attest.PayloadType, Signatures: []*protodsse.Signature{{Sig: sig}},
+		}}})
+	}
+	err := notarize(k.v1(), 25<<20)
 	if !errors.Is(err, keyless.ErrTooLarge) {
 		t.Errorf("no ErrTooLarge: %v", err)
 	}
 	if n := k.Rekor1.Requests(); n != 0 {
 		t.Errorf("%d requests to the log", n)
 	}
-	if _, err := largeStatement(1<<20)(soon(t), signer); err != nil {
+	if err := notarize(k.v1(), 1<<20); err != nil {
 		t.Errorf("a smaller one: %v", err)
 	}
-	if _, err := statement(soon(t), k.signer(t, k.v2())); err != nil {
+	if err := notarize(k.v2(), 25<<20); err != nil {
 		t.Errorf("with a Rekor v2: %v", err)
 	}
 }

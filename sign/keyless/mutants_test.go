@@ -110,8 +110,8 @@ func TestMutants(t *testing.T) {
 // byteMutants are a text with a byte changed in 20 places, and texts that end there.
 func byteMutants(raw []byte) [][]byte { return mutantsAt(raw, 20) }
 
-// manyByteMutants are five times as many.
-func manyByteMutants(raw []byte) [][]byte { return mutantsAt(raw, 100) }
+// manyByteMutants are three times as many.
+func manyByteMutants(raw []byte) [][]byte { return mutantsAt(raw, 60) }
 
 func mutantsAt(raw []byte, places int) [][]byte {
 	var all [][]byte
@@ -140,7 +140,7 @@ func jsonMutants(raw []byte) [][]byte {
 			all = append(all, mutant)
 		}
 	}
-	others := []any{nil, "", "x", 7, -1, 1e300, []any{}, []any{nil}, map[string]any{}, map[string]any{"": nil}, true}
+	others := []any{nil, "", -1, 1e300, []any{nil}, map[string]any{"": nil}}
 	var walk func(value any)
 	walk = func(value any) {
 		switch value := value.(type) {
