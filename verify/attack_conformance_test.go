@@ -38,6 +38,15 @@ func TestConformanceRefusals(t *testing.T) {
 		{name: "bundle-unknown-version_fail", good: message, want: verify.ReasonSignatureFormat, bad: change(func(b *protobundle.Bundle) {
 			b.MediaType = "application/vnd.dev.sigstore.bundle.v0.9+json"
 		})},
+		{name: "bundle-unknown-patch-version_fail SB-27", good: message, want: verify.ReasonSignatureFormat, bad: change(func(b *protobundle.Bundle) {
+			b.MediaType = "application/vnd.dev.sigstore.bundle.v0.3.9+json"
+		})},
+		{name: "bundle-prerelease-version_fail SB-27", good: message, want: verify.ReasonSignatureFormat, bad: change(func(b *protobundle.Bundle) {
+			b.MediaType = "application/vnd.dev.sigstore.bundle.v0.3-x+json"
+		})},
+		{name: "bundle-short-version_fail SB-27", good: message, want: verify.ReasonSignatureFormat, bad: change(func(b *protobundle.Bundle) {
+			b.MediaType = "application/vnd.dev.sigstore.bundle.v0.1+json"
+		})},
 		{name: "bundle-no-version_fail", good: message, want: verify.ReasonSignatureFormat, bad: change(func(b *protobundle.Bundle) { b.MediaType = "" })},
 		{name: "bundle-empty-certificate-chain_fail", good: v1dsse, want: verify.ReasonSignatureFormat, bad: change(func(b *protobundle.Bundle) {
 			b.VerificationMaterial.GetX509CertificateChain().Certificates = nil
@@ -155,6 +164,7 @@ func TestConformancePasses(t *testing.T) {
 		"happy-path-v0.1":                          {options: verifytest.Options{Form: verifytest.BundleV01, Message: true}},
 		"happy-path-v0.2":                          {options: verifytest.Options{Form: verifytest.BundleV02, Message: true}},
 		"happy-path-v0.3":                          {options: verifytest.Options{Message: true}},
+		"happy-path-old-spelling-of-v0.3":          {options: verifytest.Options{Change: func(b *protobundle.Bundle) { b.MediaType = "application/vnd.dev.sigstore.bundle+json;version=0.3" }}},
 		"happy-path-intoto":                        {options: verifytest.Options{Entries: []verifytest.Entry{{Kind: verifytest.IntotoEntry}}}},
 		"happy-path-chain-in-v0.1":                 {options: verifytest.Options{Form: verifytest.BundleV01, Chain: []*x509.Certificate{in.CA.Intermediate, in.CA.Root}}},
 		"happy-path-with-timestamp":                {options: verifytest.Options{Stamps: []verifytest.Stamp{{}}}},

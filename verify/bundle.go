@@ -106,6 +106,18 @@ func (v *Verifier) bundleOptions(wire *protobundle.Bundle) []bundle.Option {
 	return nil
 }
 
+// knownType reports whether a media type is one that bundles have (protobuf-specs,
+// sigstore_bundle.proto, media_type). The engine takes any patch version of a known
+// version, whatever it may come to mean.
+func knownType(mediaType string) bool {
+	switch mediaType {
+	case "application/vnd.dev.sigstore.bundle+json;version=0.1", "application/vnd.dev.sigstore.bundle+json;version=0.2",
+		"application/vnd.dev.sigstore.bundle+json;version=0.3", "application/vnd.dev.sigstore.bundle.v0.3+json":
+		return true
+	}
+	return false
+}
+
 // newEntity takes a bundle over whose shape the engine agrees. A panic of the
 // engine on hostile bytes is a refusal of those bytes.
 func (v *Verifier) newEntity(e Evidence, wire *protobundle.Bundle) (parsed *entity, rejection *Rejection) {
@@ -114,6 +126,9 @@ func (v *Verifier) newEntity(e Evidence, wire *protobundle.Bundle) (parsed *enti
 			parsed, rejection = nil, e.reject(StepParse, ReasonSignatureFormat, fmt.Errorf("%w: %v", errEnginePanic, fault))
 		}
 	}()
+	if !knownType(wire.GetMediaType()) {
+		return nil, e.reject(StepParse, ReasonSignatureFormat, fmt.Errorf("a bundle of type %q, which is none of v0.1 to v0.3", wording.Short(wire.GetMediaType())))
+	}
 	chain := wire.GetVerificationMaterial().GetX509CertificateChain().GetCertificates()
 	if len(chain) > maxCertificates {
 		return nil, e.reject(StepParse, ReasonLimitExceeded, fmt.Errorf("%d certificates, at most %d are read", len(chain), maxCertificates))
