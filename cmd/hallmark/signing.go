@@ -98,7 +98,7 @@ func (s *signing) signer(ctx context.Context) (sign.DigestSigner, *verify.Verifi
 // format, which cosign 2 verifies with SHA-256 whatever the curve.
 func (a *app) newSigning(ctx context.Context, f *identityFlags, legacy bool) (*signing, error) {
 	if f.key == "" {
-		source, err := a.newKeylessSource(ctx, f)
+		source, err := a.newKeylessSource(ctx, f, legacy)
 		return &signing{source: source}, err
 	}
 	key, err := a.loadSigner(ctx, f.key, f.passwordFile)
@@ -112,10 +112,15 @@ func (a *app) newSigning(ctx context.Context, f *identityFlags, legacy bool) (*s
 	return &signing{key: key, keyVerifier: verifier}, err
 }
 
-func (a *app) newKeylessSource(ctx context.Context, f *identityFlags) (*keyless.Source, error) {
+func (a *app) newKeylessSource(ctx context.Context, f *identityFlags, legacy bool) (*keyless.Source, error) {
 	services, err := a.services(f)
 	if err != nil {
 		return nil, err
+	}
+	if legacy {
+		if err := services.Legacy(); err != nil {
+			return nil, signingError(err)
+		}
 	}
 	rootJSON, err := a.trustedRoot(f.trustedRoot)
 	if err != nil {
@@ -211,6 +216,8 @@ func signingError(err error) error {
 		return hint(err, "leave --format legacy away, or sign with one Rekor v1 log and at most one timestamp authority; nothing was pushed")
 	case errors.As(err, &unreachable), errors.Is(err, keyless.ErrService):
 		return hint(err, "a signing service did not answer; nothing was pushed, so the same command can be run again")
+	case errors.Is(err, keyless.ErrRefused) && !errors.Is(err, keyless.ErrCertificate):
+		return hint(err, "the service refuses this and will again; nothing was pushed")
 	case errors.Is(err, keyless.ErrCertificate):
 		return hint(err, "does the certificate authority know the token's issuer and audience? nothing was pushed")
 	}

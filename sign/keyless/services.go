@@ -9,6 +9,8 @@ import (
 
 	"github.com/sigstore/sigstore-go/pkg/root"
 	sigsign "github.com/sigstore/sigstore-go/pkg/sign"
+
+	"github.com/hallmark-project/hallmark/verify"
 )
 
 // ErrServices: the services are not enough to sign with, or are contradictory; the
@@ -126,6 +128,15 @@ func (s Services) Check() error {
 			return fmt.Errorf("%w: %q is named twice", ErrServices, address)
 		}
 		seen[strings.TrimSuffix(address, "/")] = true
+	}
+	return nil
+}
+
+// Legacy says whether cosign's tag format can hold what the services make: the promise
+// of one Rekor v1, and one timestamp. The error wraps [verify.ErrLegacyFormat].
+func (s Services) Legacy() error {
+	if len(s.Logs) != 1 || s.Logs[0].Version != 1 || len(s.TimestampAuthorities) > 1 {
+		return fmt.Errorf("%w: it has place for the promise of one Rekor v1, and for one timestamp", verify.ErrLegacyFormat)
 	}
 	return nil
 }
