@@ -87,3 +87,32 @@ func TestStatementRowsHoldForCertificates(t *testing.T) {
 	})
 	runAttacks(t, in, rows)
 }
+
+// TestChain: the path that legacy evidence carries along ends at the trusted authority,
+// and there is none for a stranger's certificate.
+func TestChain(t *testing.T) {
+	t.Parallel()
+	in := verifytest.NewInstance(t)
+	v := in.Verifier(t, trust.Keyless())
+	for _, ca := range []*verifytest.Authority{in.CA, in.SecondCA} {
+		leaf, _ := ca.Issue(t, in.Now, verifytest.Leaf{})
+		got, err := v.Chain(leaf.Raw)
+		if err != nil {
+			t.Fatal(err)
+		}
+		root, intermediate := ca.PEM()
+		if want := string(intermediate) + string(root); string(got) != want {
+			t.Errorf("the chain is %s", got)
+		}
+	}
+	stranger, _ := verifytest.NewInstance(t).CA.Issue(t, in.Now, verifytest.Leaf{})
+	for name, raw := range map[string][]byte{"a stranger's": stranger.Raw, "garbage": []byte("garbage"), "nothing": nil} {
+		if chain, err := v.Chain(raw); err == nil {
+			t.Errorf("%s has a chain: %s", name, chain)
+		}
+	}
+	leaf, _ := in.CA.Issue(t, in.Now, verifytest.Leaf{})
+	if _, err := newVerifier(t, verifytest.NewKey(t, "ecdsa-p256")).Chain(leaf.Raw); err == nil {
+		t.Error("a root of keys alone has a chain")
+	}
+}
