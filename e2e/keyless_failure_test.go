@@ -93,9 +93,10 @@ func TestKeylessFailureLeavesNothing(t *testing.T) {
 	}
 }
 
-// formatsOf are the formats that services can make: the legacy one needs a Rekor v1.
+// formatsOf are the formats that services can make: the legacy one needs a Rekor v1
+// alone, and at most one timestamp.
 func formatsOf(services stack.Services) []string {
-	if services.RekorV1 == "" {
+	if services.RekorV1 == "" || services.AllLogs || services.AllTSAs {
 		return []string{"bundle"}
 	}
 	return []string{"bundle", "legacy"}
