@@ -1,10 +1,12 @@
 package verify_test
 
 import (
+	"slices"
 	"testing"
 	"time"
 
 	protorekor "github.com/sigstore/protobuf-specs/gen/pb-go/rekor/v1"
+	prototrustroot "github.com/sigstore/protobuf-specs/gen/pb-go/trustroot/v1"
 
 	"github.com/hallmark-project/hallmark/verify"
 	"github.com/hallmark-project/hallmark/verify/trust"
@@ -173,6 +175,53 @@ func TestWitnessesOfAKey(t *testing.T) {
 						e.InclusionPromise.SignedEntryTimestamp = flip(e.GetInclusionPromise().GetSignedEntryTimestamp())
 					}
 				})
+			}
+		})
+	}
+}
+
+// TestChecksOfAKey: a fact by a key lists the witnesses that were checked, and no
+// others; a log is asked for only where the root trusts one (SB-31).
+func TestChecksOfAKey(t *testing.T) {
+	t.Parallel()
+	in := verifytest.NewInstance(t)
+	key := verifytest.NewKey(t, "ecdsa-p256")
+	noLogs := func(wire *prototrustroot.TrustedRoot) { wire.Tlogs = nil }
+	for name, row := range map[string]struct {
+		options verifytest.Options
+		need    trust.Requirement
+		root    func(*prototrustroot.TrustedRoot)
+		want    []verify.Step
+	}{
+		"log and timestamp": {verifytest.Options{V2: true}, trust.Keyless(), nil, []verify.Step{verify.StepTimestamp, verify.StepLog}},
+		"log":               {verifytest.Options{}, trust.Keyless(), nil, []verify.Step{verify.StepLog}},
+		"no log is wanted":  {verifytest.Options{V2: true}, trust.Requirement{Timestamps: 1}, nil, []verify.Step{verify.StepTimestamp}},
+		"no log is trusted": {verifytest.Options{V2: true}, trust.Keyless(), noLogs, []verify.Step{verify.StepTimestamp}},
+		"nothing":           {verifytest.Options{Entries: []verifytest.Entry{}}, trust.Requirement{Timestamps: 1}, nil, nil},
+	} {
+		t.Run("SB-31 "+name, func(t *testing.T) {
+			t.Parallel()
+			options := row.options
+			options.Key = key
+			var changes []func(*prototrustroot.TrustedRoot)
+			if row.root != nil {
+				changes = append(changes, row.root)
+			}
+			root, err := trust.NewRoot(trust.WithKeys(key.Trusted), trust.WithTrustedRoot(in.TrustedRoot(t, changes...)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			v, err := verify.New(root, row.need, func() time.Time { return in.ClockAtVerification })
+			if err != nil {
+				t.Fatal(err)
+			}
+			fact := wantFact(t, v, in.Sign(t, options))
+			want := slices.Concat([]verify.Step{verify.StepParse, verify.StepSignature}, row.want, []verify.Step{verify.StepStatement, verify.StepSubject})
+			if !slices.Equal(fact.Checks, want) {
+				t.Errorf("the checks were %v, want %v", fact.Checks, want)
+			}
+			if logged := slices.Contains(row.want, verify.StepLog); logged != (len(fact.Log) == 1) {
+				t.Errorf("log %v", fact.Log)
 			}
 		})
 	}
