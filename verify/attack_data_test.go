@@ -62,6 +62,10 @@ func TestOthersEvidence(t *testing.T) {
 		if len(fact.Log) != 1 || len(fact.Times) != 1 || fact.Times[0].Source != "log" || fact.Signer.Certificate.SANType != "Email" {
 			t.Errorf("%s with log %v and times %v", fact.Signer, fact.Log, fact.Times)
 		}
+		// The certificate has the old issuer extension alone.
+		if got := fact.Signer.Certificate; got.Issuer != "https://github.com/login/oauth" || got.SAN == "" {
+			t.Errorf("signed by %+v", got)
+		}
 		wantReason(t, v, other, e, verify.ReasonSubjectMismatch)
 		wantReason(t, dataVerifier(t, "scaffolding.json", trust.Keyless()), npm, e, verify.ReasonCertificateChain) // TR-13
 	})

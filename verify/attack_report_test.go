@@ -2,6 +2,7 @@ package verify_test
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/hallmark-project/hallmark/verify"
@@ -33,6 +34,11 @@ func TestEveryFormProvesTheIdentity(t *testing.T) {
 				}
 				if got := who.Extensions["1.3.6.1.4.1.57264.1.12"]; got != "https://evil.test/repository" {
 					t.Errorf("SB-03: the claim became %q", got)
+				}
+				for oid := range who.Extensions {
+					if strings.HasPrefix(oid, "2.5.29.") || oid == "1.3.6.1.4.1.11129.2.4.2" {
+						t.Errorf("the claims have extension %s, which is X.509's or the CT log's", oid)
+					}
 				}
 				want := []verify.Step{verify.StepParse}
 				if need.LogEntries > 0 {
