@@ -57,6 +57,7 @@ func commands(a *app) []*cobra.Command {
 		newCopyCommand(a),
 		newBundleCommand(a),
 		newVerifyBlobCommand(a),
+		newPolicyCommand(a),
 		newTrustCommand(a),
 		newVersionCommand(a),
 		newDemoCommand(a),
