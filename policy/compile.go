@@ -241,7 +241,7 @@ func (c *compiler) signatures(e *signaturesEntry) demand {
 		c.addf(at.at, at.path, "a signer counts once, whatever keys it has, and so does a key; list each party under `signers` with its own key",
 			"%d different signers are wanted, and the list can give at most %d", e.AtLeast.value, possible)
 	}
-	return &signatureDemand{from: from, atLeast: e.AtLeast.value}
+	return &signatureDemand{from: from, atLeast: e.AtLeast.value, choice: c.choice(nil, &e.MaxAge)}
 }
 
 var errNothing = errors.New("it can match nothing or everything")

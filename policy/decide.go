@@ -67,13 +67,13 @@ func (p *Policy) denial(image string, d Demand) *Denial {
 // Decide judges an image by the rule that governs it. It does no cryptography:
 // the facts in img must come from package verify, checked with the plan's roots.
 // The decision depends on img alone, not on the order of its findings, and
-// evidence that does not count never changes the verdict. The time, which this
-// version of the language does not ask for, is the one that the decision is for.
+// evidence that does not count never changes the verdict. at is the time that the
+// decision is for: ages, windows and dates are judged by it.
 //
 // Allow: every demand of the rule is met, on every digest that it applies to.
 // Deny: some demand is not met, and every place was looked at. Undetermined: no
 // demand is denied, but some could not be checked.
-func (p *Policy) Decide(img Image, _ time.Time) Decision {
+func (p *Policy) Decide(img Image, at time.Time) Decision {
 	r, denial := p.find(img.Name)
 	switch {
 	case denial != nil:
@@ -86,10 +86,10 @@ func (p *Policy) Decide(img Image, _ time.Time) Decision {
 		}}
 	}
 	decision := Decision{Rule: r.name}
-	parts := []Part{p.inForce(img.Target)}
+	parts := []hearing{p.inForce(img.Target, at)}
 	if r.platforms == PlatformsAll {
 		for _, part := range img.Platforms {
-			parts = append(parts, p.inForce(part))
+			parts = append(parts, p.inForce(part, at))
 		}
 	}
 	for _, d := range r.demands {
@@ -125,6 +125,7 @@ func (d *Decision) settle() {
 		d.Verdict, d.Reason = Deny, ReasonPolicyDeny
 	}
 	for _, demand := range d.Demands {
+		d.Until = earlier(d.Until, demand.Until)
 		switch demand.Verdict {
 		case Allow:
 		case Deny:

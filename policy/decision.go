@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/hallmark-project/hallmark/attest/digest"
 	"github.com/hallmark-project/hallmark/verify"
@@ -59,6 +60,8 @@ const (
 	ReasonNoImage        verify.Reason = "IMAGE_NOT_FOUND"      // the registry says that there is no such image
 	ReasonReference      verify.Reason = "REF_INVALID"          // the reference cannot be read
 	ReasonRedirectDenied verify.Reason = "REDIRECT_REFUSED"     // the registry sent us elsewhere
+	ReasonTooOld         verify.Reason = "TOO_OLD"              // signed longer ago than the demand's maxAge
+	ReasonSuperseded     verify.Reason = "SUPERSEDED"           // a later statement counts in its place
 )
 
 // PlatformMode says which digests of an image a rule wants evidence on.
@@ -161,6 +164,10 @@ type Decision struct {
 	// Demands are the rule's demands, one for each digest that each applies to,
 	// in the rule's order, whether met or not.
 	Demands []Demand `json:"demands,omitempty"`
+	// Until is the first instant at which the verdict may be another one for the same
+	// evidence: a key's time ends, a statement becomes too old, a rule begins. A cache
+	// must not keep the decision for longer. Zero: nothing in the policy ends it.
+	Until time.Time `json:"until,omitzero"`
 	// Warnings are said although the verdict stands.
 	Warnings []string `json:"warnings,omitempty"`
 }
@@ -178,6 +185,9 @@ type Demand struct {
 	Found  string `json:"found"`
 	// Hint says what to do about a demand that is not met.
 	Hint string `json:"hint,omitempty"`
+	// Until is the first instant at which a demand that is met may be met no more by
+	// the same evidence; zero: never.
+	Until time.Time `json:"until,omitzero"`
 	// Tried are the pieces of evidence that were considered, each with its
 	// outcome.
 	Tried []Attempt `json:"tried,omitempty"`

@@ -14,7 +14,7 @@ import (
 type demand interface {
 	// judge says what became of the demand on one digest; the caller adds the
 	// digest and the platform.
-	judge(part Part) Demand
+	judge(part hearing) Demand
 	// accepts are the signers whose evidence counts.
 	accepts() signers
 	// types are the wanted predicate types; nil means bare signatures.
@@ -139,7 +139,7 @@ func nearest(tried []Attempt, fallback verify.Reason) verify.Reason {
 		}
 		near := 0
 		switch a.Reason {
-		case ReasonPolicyDeny, ReasonSBOMHollow, verify.ReasonStatementMalformed, verify.ReasonLimitExceeded:
+		case ReasonPolicyDeny, ReasonSBOMHollow, ReasonTooOld, verify.ReasonStatementMalformed, verify.ReasonLimitExceeded:
 			near = 5
 		case verify.ReasonIdentityMismatch, verify.ReasonIssuerMismatch, verify.ReasonKeyExpired:
 			near = 4
@@ -147,7 +147,7 @@ func nearest(tried []Attempt, fallback verify.Reason) verify.Reason {
 			near = 3
 		case verify.ReasonKeyMismatch:
 			near = 2
-		case verify.ReasonUnsigned, verify.ReasonForeignFormat, verify.ReasonPredicateType, "":
+		case verify.ReasonUnsigned, verify.ReasonForeignFormat, verify.ReasonPredicateType, ReasonSuperseded, "":
 		default:
 			near = 1
 		}
@@ -173,6 +173,10 @@ func hintFor(reason verify.Reason, from signers, fallback string) string {
 	switch reason {
 	case verify.ReasonSubjectMismatch, verify.ReasonDigestMismatch:
 		return "the evidence is about another artifact: deploy the digest that was signed, or sign this one"
+	case ReasonTooOld:
+		return fmt.Sprintf("have it made and signed anew by %s", from.oneOf())
+	case verify.ReasonTimeMissing:
+		return "sign with a timestamp, or into a log that the signer's `timesFrom` or `trustRoot` trusts"
 	case verify.ReasonKeyExpired:
 		return fmt.Sprintf("have it signed anew, by a key or identity of %s that is in force", from.oneOf())
 	case verify.ReasonKeyMismatch, verify.ReasonIdentityMismatch, verify.ReasonIssuerMismatch:

@@ -77,11 +77,13 @@ type signaturesEntry struct {
 	// AtLeast is how many different signers must have signed. It counts signers,
 	// not signatures, and one key never counts twice.
 	AtLeast number `policy:"atLeast" default:"1" example:"2"`
+	// MaxAge is how long ago each may have been signed, by its trusted time.
+	MaxAge span `policy:"maxAge" default:"any age" example:"90d"`
 }
 
 // provenanceEntry demands one provenance statement that meets every field.
 type provenanceEntry struct {
-	node `later:"which,maxAge,parameters"`
+	node `later:"parameters"`
 	// From names the signers whose provenance counts.
 	From []text `policy:"from,required" example:"release"`
 	// Builder lists the accepted builder IDs, compared letter by letter. Without it
@@ -93,15 +95,25 @@ type provenanceEntry struct {
 	// Ref is the git ref that must have been built: exact, or with `*` inside a
 	// part, or with `/**` at the end.
 	Ref text `policy:"ref" default:"any" example:"refs/tags/v*"`
+	// Which says how several are combined: `any`: one that meets the demand is
+	// enough; `all`: each must; `latest`: the one with the latest trusted time must.
+	Which text `policy:"which" default:"any" oneof:"any,all,latest" example:"latest"`
+	// MaxAge is how long ago it may have been signed, by its trusted time.
+	MaxAge span `policy:"maxAge" default:"any age" example:"90d"`
 }
 
 // sbomEntry demands one SBOM that meets every field.
 type sbomEntry struct {
-	node `later:"which,maxAge,complete,matchesContent"`
+	node `later:"complete,matchesContent"`
 	// From names the signers whose SBOM counts.
 	From []text `policy:"from,required" example:"release"`
 	// Format lists the accepted formats: `spdx`, `cyclonedx`.
 	Format []text `policy:"format" default:"spdx, cyclonedx" oneof:"spdx,cyclonedx" example:"spdx"`
+	// Which says how several are combined: `any`: one that meets the demand is
+	// enough; `all`: each must; `latest`: the one with the latest trusted time must.
+	Which text `policy:"which" default:"any" oneof:"any,all,latest" example:"latest"`
+	// MaxAge is how long ago it may have been signed, by its trusted time.
+	MaxAge span `policy:"maxAge" default:"any age" example:"90d"`
 	// Deny lists what the SBOM must not contain.
 	Deny *denyEntry `policy:"deny"`
 }
@@ -117,11 +129,16 @@ type denyEntry struct {
 
 // statementEntry demands one in-toto statement that meets every field.
 type statementEntry struct {
-	node `later:"which,maxAge"`
+	node
 	// Type is the predicate type: a URI, or a short name such as `test-result`.
 	Type text `policy:"type,required" example:"https://in-toto.io/attestation/test-result/v0.1"`
 	// From names the signers whose statement counts.
 	From []text `policy:"from,required" example:"release"`
+	// Which says how several are combined: `any`: one that meets the demand is
+	// enough; `all`: each must; `latest`: the one with the latest trusted time must.
+	Which text `policy:"which" default:"any" oneof:"any,all,latest" example:"latest"`
+	// MaxAge is how long ago it may have been signed, by its trusted time.
+	MaxAge span `policy:"maxAge" default:"any age" example:"90d"`
 	// CEL lists conditions on the statement; see Conditions. All must be `true`.
 	CEL []text `policy:"cel" multiline:"yes" example:"statement.predicate.result == 'PASSED'"`
 }

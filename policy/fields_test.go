@@ -79,6 +79,14 @@ func TestEveryFieldHasAnEffect(t *testing.T) {
 		prefix + "statements[].from[]":  {"          from: [release]\n          cel", "          from: [ops]\n          cel", false},
 		prefix + "statements[].cel[]":   {"== 'PASSED'", "== 'PERFECT'", false},
 		"unmatched":                     {"unmatched: warn", "unmatched: deny", false},
+		// The second statements below fail, which `any` does not mind; none has a time.
+		prefix + "signatures.maxAge":   {"atLeast: 2}", "atLeast: 2, maxAge: 1h}", false},
+		prefix + "provenance.which":    {"source: " + source, "which: all\n        source: " + source, false},
+		prefix + "provenance.maxAge":   {"source: " + source, "maxAge: 1h\n        source: " + source, false},
+		prefix + "sbom.which":          {"format: [spdx, cyclonedx]", "which: all", false},
+		prefix + "sbom.maxAge":         {"format: [spdx, cyclonedx]", "maxAge: 1h", false},
+		prefix + "statements[].which":  {"          cel: [", "          which: latest\n          cel: [", false},
+		prefix + "statements[].maxAge": {"          cel: [", "          maxAge: 1h\n          cel: [", false},
 	}
 	base := strings.NewReplacer("platforms: all", "platforms: index", "release: {keys", "third: {keys: [{file: t.pub}]}\n  release: {keys").Replace(full)
 	// What a case needs the policy to say before its change.
@@ -94,6 +102,9 @@ func TestEveryFieldHasAnEffect(t *testing.T) {
 		attested(t, "a", predicate.TypeProvenanceV1, provenanceBody(hosted, source, tagRef)),
 		attested(t, "a", predicate.TypeSPDX, spdx("pkg:npm/good@1", "pkg:maven/org.apache.logging.log4j/log4j-core@2.17.1")),
 		attested(t, "a", testType, passed),
+		attested(t, "a", predicate.TypeProvenanceV1, provenanceBody(hosted+"/bad", source, tagRef)),
+		attested(t, "a", predicate.TypeSPDX, spdx("pkg:npm/event-stream@3.3.6", "pkg:npm/good@1")),
+		attested(t, "a", testType, failed),
 	)
 	img.Index = true
 	img.Platforms = []Part{{Subject: verify.Subject{Digest: digest.FromBytes([]byte("platform"))}, Platform: "linux/amd64"}}

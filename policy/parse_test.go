@@ -106,7 +106,8 @@ func TestHints(t *testing.T) {
 		{"result == 'PASSED'", "result = 'PASSED'", `policy.yaml:28:44: rules[0].require.statements[0].cel[0]: line 1, column 28 of the condition: Syntax error: token recognition error at: '= '`},
 		{"atLeast: 2}", "atLeast: two}", `policy.yaml:15:51: rules[0].require.signatures.atLeast: the text "two" where a whole number is wanted`},
 		{"from: [ops]", "from: ops", `policy.yaml:31:34: rules[1].require.signatures.from: the text "ops" where a list is wanted; write [ops]`},
-		{"        ref: refs/tags/v*\n", "        maxAge: 90d\n", `policy.yaml:20:9: rules[0].require.provenance.maxAge: not supported by this version; it is not ignored, so remove it or use a version that has it`},
+		{"        ref: refs/tags/v*\n", "        maxAge: 90\n", `policy.yaml:20:17: rules[0].require.provenance.maxAge: the number 90 where a length of time is wanted; write a whole number and m, h, d or w: 30m, 24h, 90d, 4w`},
+		{"        ref: refs/tags/v*\n", "        parameters: {}\n", `policy.yaml:20:9: rules[0].require.provenance.parameters: not supported by this version; it is not ignored, so remove it or use a version that has it`},
 	} {
 		if e := fault(t, strings.Replace(full, row.from, row.to, 1)); !strings.HasPrefix(e.Error(), row.want) {
 			t.Errorf("got  %s\nwant %s", e, row.want)
@@ -257,14 +258,12 @@ func TestLaterEntries(t *testing.T) {
 		{"{file: b.pub}", "{file: b.pub, notAfter: 2026-02-01}"},
 		{"{file: b.pub}", "{file: b.pub, compromisedSince: 2026-02-01}"},
 		{"        ref: refs/tags/v*", "        parameters: {x: y}"},
-		{"        format: [spdx, cyclonedx]", "        which: latest"},
 		{"        format: [spdx, cyclonedx]", "        complete: ntia"},
 		{"        format: [spdx, cyclonedx]", "        matchesContent: true"},
 		{"deny: {packages", "deny: {licenses: [AGPL-3.0-only], packages"},
 		{"      sbom:", "      vulnerabilities: {from: [release]}\n      sbom:"},
 		{"      sbom:", "      sameRun: [provenance, sbom]\n      sbom:"},
 		{"      sbom:", "      summary: {from: [release]}\n      sbom:"},
-		{"          from: [release]\n", "          from: [release]\n          which: all\n"},
 	} {
 		yaml := strings.Replace(full, row[0], row[1], 1)
 		_, err := Parse("policy.yaml", []byte(yaml), keyFiles(t))

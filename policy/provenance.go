@@ -54,13 +54,14 @@ func (c *compiler) provenance(e *provenanceEntry) demand {
 		with = append(with, "at "+e.Ref.value)
 	}
 	return &statementDemand{
-		field: "provenance",
-		kind:  "SLSA provenance",
-		with:  strings.Join(with, ", "),
-		uris:  []string{predicate.TypeProvenanceV1, predicate.TypeProvenanceV02},
-		from:  from,
-		holds: condition.holds,
-		hint:  "attach it with `hallmark attest provenance`",
+		field:  "provenance",
+		kind:   "SLSA provenance",
+		with:   strings.Join(with, ", "),
+		uris:   []string{predicate.TypeProvenanceV1, predicate.TypeProvenanceV02},
+		from:   from,
+		holds:  condition.holds,
+		hint:   "attach it with `hallmark attest provenance`",
+		choice: c.choice(&e.Which, &e.MaxAge),
 	}
 }
 

@@ -123,9 +123,9 @@ func (r *revocation) rejection(f verify.Fact) *verify.Rejection {
 
 // inForce returns the part with the facts of revoked signers refused. The part
 // itself stays as it is.
-func (p *Policy) inForce(part Part) Part {
+func (p *Policy) inForce(part Part, at time.Time) hearing {
 	if len(p.revoked) == 0 {
-		return part
+		return hearing{Part: part, at: at}
 	}
 	var facts []verify.Fact
 	rejected := slices.Clone(part.Findings.Rejected)
@@ -138,5 +138,5 @@ func (p *Policy) inForce(part Part) Part {
 		rejected = append(rejected, p.revoked[at].rejection(f))
 	}
 	part.Findings.Facts, part.Findings.Rejected = facts, rejected
-	return part
+	return hearing{Part: part, at: at}
 }

@@ -43,13 +43,14 @@ func (c *compiler) sbom(e *sbomEntry) demand {
 		with = append(with, "without "+plural(len(condition.denied), "denied package"))
 	}
 	return &statementDemand{
-		field: "sbom",
-		kind:  "an SBOM (" + strings.Join(formats, " or ") + ")",
-		with:  strings.Join(with, ", "),
-		uris:  uris,
-		from:  from,
-		holds: condition.holds,
-		hint:  "make and attach one with `hallmark sbom --attest`",
+		field:  "sbom",
+		kind:   "an SBOM (" + strings.Join(formats, " or ") + ")",
+		with:   strings.Join(with, ", "),
+		uris:   uris,
+		from:   from,
+		holds:  condition.holds,
+		hint:   "make and attach one with `hallmark sbom --attest`",
+		choice: c.choice(&e.Which, &e.MaxAge),
 	}
 }
 

@@ -41,7 +41,7 @@ func (c *compiler) statement(e *statementEntry, field string) demand {
 		all = append(all, compiled)
 		texts = append(texts, wording.Short(expression.value))
 	}
-	d := &statementDemand{field: field, kind: "a statement of type " + e.Type.value, uris: uris, from: from, holds: all.holds, hint: "attach it with `hallmark attest --type " + e.Type.value + "`"}
+	d := &statementDemand{field: field, kind: "a statement of type " + e.Type.value, uris: uris, from: from, holds: all.holds, hint: "attach it with `hallmark attest --type " + e.Type.value + "`", choice: c.choice(&e.Which, &e.MaxAge)}
 	if len(texts) > 0 {
 		d.with = "where " + strings.Join(texts, " and ")
 	}
