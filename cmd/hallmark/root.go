@@ -53,6 +53,7 @@ func commands(a *app) []*cobra.Command {
 		newAttestCommand(a),
 		newSignBlobCommand(a),
 		newVerifyCommand(a),
+		newReplayCommand(a),
 		newInspectCommand(a),
 		newCopyCommand(a),
 		newBundleCommand(a),

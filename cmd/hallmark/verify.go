@@ -12,6 +12,7 @@ import (
 
 	"github.com/hallmark-project/hallmark/policy"
 	"github.com/hallmark-project/hallmark/policy/gate"
+	"github.com/hallmark-project/hallmark/policy/record"
 	"github.com/hallmark-project/hallmark/policy/report"
 	"github.com/hallmark-project/hallmark/verify/oci"
 )
@@ -26,6 +27,7 @@ type verifyFlags struct {
 	platform    string
 	as          string
 	output      string
+	record      string
 	concurrency int
 	timeout     time.Duration
 }
@@ -71,6 +73,7 @@ could not be checked; 64 wrong usage.`,
 	flags.StringVar(&f.platform, "platform", "", "judge this platform's manifest below an index, such as linux/arm64")
 	flags.StringVar(&f.as, "as", "", "the image name that the policy's rules see, for oci-dir: and oci-archive:")
 	flags.StringVar(&f.output, "output", "text", "text or json")
+	flags.StringVar(&f.record, "record", "", "write everything that was seen to this file, for hallmark replay and hallmark policy test")
 	flags.IntVar(&f.concurrency, "concurrency", 16, "how many images are judged at a time")
 	flags.DurationVar(&f.timeout, "timeout", 2*time.Minute, "how long the judging of one image may take")
 	f.certificateFlags.add(flags)
@@ -88,6 +91,8 @@ func (f *verifyFlags) check(images []string) error {
 	case f.named() && (f.policy != "" || len(f.keys) > 0):
 		// CI-23: an identity beside a key or a policy would be passed over.
 		return hint(usageError("a certificate's identity contradicts --policy and --key"), "write the identity into the policy, or give --certificate-identity with --certificate-oidc-issuer alone")
+	case f.bundleFile != "" && f.record != "":
+		return hint(usageError("--record is not for --bundle-file"), "the sealed file holds all that is seen: verify it again")
 	case f.bundleFile == "" && f.policyDigest != "":
 		return hint(usageError("--policy-digest is for the policy in a sealed file"), "name the file with --bundle-file")
 	case f.bundleFile == "" && !f.wants():
@@ -169,11 +174,20 @@ func (a *app) verify(ctx context.Context, f *verifyFlags, images []string) error
 	})
 	targets, done := f.targets(g, images)
 	defer done()
+	var recorder *record.Recorder
+	if f.record != "" {
+		recorder = watch(targets)
+	}
 	r := report.New(p, at, g.JudgeTargets(ctx, targets)...)
 	a.setAge(r)
 	r.Insecure = append(r.Insecure, f.insecure()...)
 	if f.allowHTTP {
 		r.Insecure = append(r.Insecure, "--insecure-allow-http")
+	}
+	if recorder != nil {
+		if err := writeRecord(ctx, f.record, recorder, record.Verification{Policy: p, Platform: f.platform, Targets: targets}, r); err != nil {
+			return undetermined(err)
+		}
 	}
 	return a.conclude(ctx, r, f.output)
 }

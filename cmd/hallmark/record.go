@@ -1,0 +1,71 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+
+	"github.com/hallmark-project/hallmark/policy/gate"
+	"github.com/hallmark-project/hallmark/policy/record"
+	"github.com/hallmark-project/hallmark/policy/report"
+)
+
+// watch replaces the sources of targets by ones whose answers are written down.
+func watch(targets []gate.Target) *record.Recorder {
+	recorder := record.NewRecorder()
+	for i := range targets {
+		if t := &targets[i]; t.Err == nil && t.Source != nil {
+			t.Source = recorder.Watch(t.Source)
+		}
+	}
+	return recorder
+}
+
+// writeRecord asks for the rest of the evidence, which another policy may want, and
+// writes the file of a verification.
+func writeRecord(ctx context.Context, path string, recorder *record.Recorder, v record.Verification, r *report.Report) error {
+	for _, t := range v.Targets {
+		record.Widen(ctx, t)
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	v.Time, v.Hallmark, v.Insecure = r.Time, version, r.Insecure
+	for _, root := range r.TrustRoots {
+		if !root.Fetched.IsZero() {
+			v.Fetched = append(v.Fetched, record.Fetched{Root: root.Digest, At: root.Fetched})
+		}
+	}
+	file, err := recorder.Record(v)
+	if err != nil {
+		return err
+	}
+	if _, err = writeWhole(path, file.Write); err != nil {
+		return fmt.Errorf("writing the record: %w", err)
+	}
+	return nil
+}
+
+// readRecord reads the file of a verification; "-" is standard input.
+func (a *app) readRecord(path string) (*record.Record, error) {
+	var in io.Reader = a.stdin
+	if path != "-" {
+		file, err := os.Open(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			err = fmt.Errorf("reading %s: no such file", path)
+		}
+		if err != nil {
+			return nil, undetermined(hint(err, "hallmark verify --record FILE writes a record"))
+		}
+		defer file.Close()
+		in = file
+	}
+	r, err := record.Read(in)
+	if err != nil {
+		return nil, undetermined(hint(fmt.Errorf("%s: %w", path, err), "hallmark verify --record FILE writes a record"))
+	}
+	return r, nil
+}
