@@ -1,0 +1,138 @@
+// Package lint finds the faults of a trust policy, and its weak spots: what is
+// valid, and may yet allow more than its author means.
+//
+//	for _, f := range lint.Check("policy.yaml", data, read, lint.Options{Now: now}) {
+//		fmt.Println(f)
+//	}
+//
+// A weak spot has a stable [ID]. Nothing here decides about an image: a policy
+// without findings is not thereby a good one.
+//
+// Non-goals: changing policies, and reading files (the caller's read function does).
+package lint
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/hallmark-project/hallmark/policy"
+)
+
+// soon is how long before an end a warning comes: a month is enough to order,
+// review and roll out a key.
+const soon = 30 * 24 * time.Hour
+
+// Severity says how bad a finding is.
+type Severity string
+
+// The severities.
+const (
+	Error   Severity = "error"   // the policy is invalid, and allows nothing
+	Warning Severity = "warning" // it may allow more than its author means, or stop working soon
+	Note    Severity = "note"    // worth a look; often meant
+)
+
+// Finding is one fault or weak spot.
+type Finding struct {
+	ID       ID       `json:"id"`
+	Severity Severity `json:"severity"`
+	File     string   `json:"file"`
+	Line     int      `json:"line,omitempty"`   // from 1; 0 where no place can be named
+	Column   int      `json:"column,omitempty"` // from 1
+	Path     string   `json:"path,omitempty"`   // the entry, such as "rules[0].require"
+	Message  string   `json:"message"`
+	Hint     string   `json:"hint,omitempty"`
+}
+
+// String gives "file:line:column: severity: path: message; hint [id]".
+func (f Finding) String() string {
+	text := f.File
+	if f.Line > 0 {
+		text += fmt.Sprintf(":%d:%d", f.Line, f.Column)
+	}
+	text += ": " + string(f.Severity) + ": "
+	if f.Path != "" {
+		text += f.Path + ": "
+	}
+	text += f.Message
+	if f.Hint != "" {
+		text += "; " + f.Hint
+	}
+	return text + " [" + string(f.ID) + "]"
+}
+
+// Options say what a policy is looked at with.
+type Options struct {
+	// Now is when the policy is to be in force; zero leaves everything about dates out.
+	Now time.Time
+	// Images are names of images that are in use. Rules that govern none of them,
+	// and images that no rule governs, are findings. None looks at neither.
+	Images []string
+}
+
+// Check returns what is wrong with a policy, in the order of the file. It reads what
+// [policy.Parse] reads, with the same read function. An invalid policy gives its
+// faults and nothing else.
+func Check(file string, data []byte, read func(path string) ([]byte, error), o Options) []Finding {
+	p, err := policy.Parse(file, data, read)
+	if err != nil {
+		return faults(file, err)
+	}
+	l := &linter{file: file, policy: p, options: o}
+	var whole, canonical yaml.Node
+	if yaml.Unmarshal(data, &whole) != nil || yaml.Unmarshal(p.YAML(), &canonical) != nil || len(whole.Content) != 1 || len(canonical.Content) != 1 {
+		return faults(file, errors.New("reading the policy again"))
+	}
+	l.written, l.canonical = view{node: whole.Content[0]}, view{node: canonical.Content[0]}
+	l.document()
+	l.trustRoots()
+	l.signers()
+	l.rules()
+	l.patterns()
+	l.exceptions()
+	l.examples()
+	slices.SortStableFunc(l.found, func(a, b Finding) int {
+		return cmp.Or(a.Line-b.Line, a.Column-b.Column, cmp.Compare(a.ID, b.ID))
+	})
+	return l.found
+}
+
+// faults gives the errors of a policy that cannot be used.
+func faults(file string, err error) []Finding {
+	var invalid *policy.Invalid
+	if !errors.As(err, &invalid) {
+		return []Finding{{ID: Invalid, Severity: Error, File: file, Message: err.Error()}}
+	}
+	var all []Finding
+	for _, e := range invalid.Errors {
+		all = append(all, Finding{
+			ID: Invalid, Severity: Error, File: e.File, Line: e.Line, Column: e.Column,
+			Path: e.Path, Message: e.Err.Error(), Hint: e.Hint,
+		})
+	}
+	return all
+}
+
+// linter looks at one policy.
+type linter struct {
+	file      string
+	policy    *policy.Policy
+	options   Options
+	written   view // the file as it was written
+	canonical view // the same, with keys inline and defaults written out
+	found     []Finding
+}
+
+// add records one finding at a place of the file.
+func (l *linter) add(id ID, at view, hint, format string, args ...any) {
+	f := Finding{ID: id, Severity: id.About().Severity, File: l.file, Path: at.path, Message: fmt.Sprintf(format, args...), Hint: hint}
+	if at.node != nil {
+		f.Line, f.Column = at.node.Line, at.node.Column
+	}
+	l.found = append(l.found, f)
+}

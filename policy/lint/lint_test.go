@@ -1,0 +1,222 @@
+package lint_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hallmark-project/hallmark/policy/lint"
+	"github.com/hallmark-project/hallmark/verify/verifytest"
+)
+
+var now = time.Date(2026, 5, 1, 0, 0, 0, 0, time.UTC)
+
+// files are the keys that policies of these tests name.
+func files(t *testing.T) func(string) ([]byte, error) {
+	t.Helper()
+	keys := make(map[string][]byte)
+	for _, name := range []string{"a.pub", "b.pub", "c.pub"} {
+		keys[name] = verifytest.NewKey(t, "ecdsa-p256").Trusted.PEM()
+	}
+	keys["same.pub"] = keys["a.pub"]
+	return func(name string) ([]byte, error) {
+		if raw, has := keys[name]; has {
+			return raw, nil
+		}
+		return nil, fmt.Errorf("no file %s", name)
+	}
+}
+
+// strict is a policy without findings; each case changes one place of it.
+const strict = `apiVersion: hallmark.dev/v1alpha1
+kind: TrustPolicy
+metadata: {name: strict}
+signers:
+  a: {keys: [{file: a.pub}]}
+  b: {keys: [{file: b.pub}]}
+rules:
+  - name: prod
+    images: [registry.example/prod/**]
+    platforms: all
+    require:
+      signatures: {from: [a, b], atLeast: 2}
+      provenance: {from: [a], source: https://git.example/app}
+      sbom: {from: [b]}
+      statements: [{type: test-result, from: [a], cel: ["statement.predicate.result == 'PASSED'"]}]
+  - name: base
+    images: [registry.example/base/*]
+    require: {signatures: {from: [a]}}
+`
+
+func ids(found []lint.Finding) []string {
+	var all []string
+	for _, f := range found {
+		all = append(all, string(f.ID))
+	}
+	return all
+}
+
+func TestStrictHasNoFindings(t *testing.T) {
+	t.Parallel()
+	if found := lint.Check("p.yaml", []byte(strict), files(t), lint.Options{Now: now}); len(found) > 0 {
+		t.Errorf("%v", found)
+	}
+}
+
+// Each weak spot is found at its place, and nothing else is.
+func TestWeakSpots(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		old, new string
+		want     lint.ID
+		place    string // line:column
+		images   []string
+	}{
+		"unmatched":                    {"rules:\n", "unmatched: warn\nrules:\n", lint.UnmatchedWarn, "7:12", nil},
+		"a signer that no rule names":  {"  b: {keys", "  c: {keys: [{file: c.pub}]}\n  b: {keys", lint.SignerUnused, "6:6", nil},
+		"one key of two signers":       {"b: {keys: [{file: b.pub}]}", "b: {keys: [{file: b.pub}, {file: same.pub}]}", lint.KeyTwice, "6:6", nil},
+		"provenance of any source":     {", source: https://git.example/app", "", lint.ProvenanceAny, "13:19", nil},
+		"a statement of any content":   {`, cel: ["statement.predicate.result == 'PASSED'"]`, "", lint.StatementAny, "15:20", nil},
+		"BM-09 an SBOM of the index":   {"    platforms: all\n", "", lint.PlatformsIndex, "8:5", nil},
+		"a rule that takes and drops":  {"registry.example/base/*", "registry.example/prod/base/*", lint.RuleWeaker, "17:14", nil},
+		"PO-06 a short name":           {"registry.example/base/*", "manager", lint.PatternShort, "17:14", nil},
+		"a pattern for everything":     {"registry.example/base/*", `"**"`, lint.PatternEverything, "17:14", nil},
+		"a pattern that is covered":    {"[registry.example/base/*]", "[registry.example/base/*, registry.example/base/app]", lint.PatternTwice, "17:39", nil},
+		"PO-06 a rule without images":  {"", "", lint.RuleWithoutImages, "16:5", []string{"registry.example/prod/app"}},
+		"PO-06 an image without rules": {"", "", lint.ImageUnmatched, "8:3", []string{"registry.example/prod/app", "registry.example/base/app", "other.example/app"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			found := lint.Check("p.yaml", []byte(strings.Replace(strict, test.old, test.new, 1)), files(t), lint.Options{Now: now, Images: test.images})
+			if len(found) != 1 || found[0].ID != test.want || fmt.Sprintf("%d:%d", found[0].Line, found[0].Column) != test.place {
+				t.Errorf("got %v, want %s at %s", found, test.want, test.place)
+			}
+		})
+	}
+}
+
+const keyless = `apiVersion: hallmark.dev/v1alpha1
+kind: TrustPolicy
+metadata: {name: keyless}
+trustRoots:
+  public: {sigstore: root.json}
+signers:
+  ci:
+    keyless:
+      trustRoot: public
+      issuer: https://token.actions.githubusercontent.com
+      github: {repository: acme/app, workflow: .github/workflows/release.yml}
+rules:
+  - name: all
+    images: [registry.example/app]
+    require: {signatures: {from: [ci]}}
+`
+
+func TestKeylessWeakSpots(t *testing.T) {
+	t.Parallel()
+	instance := verifytest.NewInstance(t)
+	read := func(string) ([]byte, error) { return instance.TrustedRoot(t), nil }
+	for name, test := range map[string]struct {
+		old, new string
+		want     []string
+	}{
+		"as it is":        {"", "", []string{"root-unpinned", "keyless-without-provenance"}},
+		"no log":          {"root.json}", "root.json, log: 0}", []string{"root-unpinned", "root-asks-little", "keyless-without-provenance"}},
+		"an unused root":  {"signers:", "  other: {sigstore: root.json}\nsigners:", []string{"root-unpinned", "root-unpinned", "root-unused", "keyless-without-provenance"}},
+		"anybody":         {"      github: {repository: acme/app, workflow: .github/workflows/release.yml}", "      insecureAnyone: true", []string{"root-unpinned", "insecure-anyone"}},
+		"with provenance": {"{signatures: {from: [ci]}}", "{provenance: {from: [ci]}}", []string{"root-unpinned"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			found := lint.Check("p.yaml", []byte(strings.Replace(keyless, test.old, test.new, 1)), read, lint.Options{})
+			got := ids(found)
+			slices.Sort(got)
+			slices.Sort(test.want)
+			if !slices.Equal(got, test.want) {
+				t.Errorf("got %v, want %v", found, test.want)
+			}
+		})
+	}
+}
+
+// An invalid policy gives its faults, with their places and hints.
+func TestFaults(t *testing.T) {
+	t.Parallel()
+	found := lint.Check("p.yaml", []byte(strings.Replace(strict, "platforms: all", "platform: all", 1)), files(t), lint.Options{})
+	want := `p.yaml:10:5: error: rules[0]: unknown entry "platform"; did you mean "platforms"? [policy-invalid]`
+	if len(found) != 1 || found[0].String() != want {
+		t.Errorf("got %v\nwant %s", found, want)
+	}
+}
+
+// Every kind has its own name, meaning and place in the table.
+func TestKinds(t *testing.T) {
+	t.Parallel()
+	seen := make(map[lint.ID]bool)
+	for _, about := range lint.All() {
+		if seen[about.ID] || about.Text == "" || about.ID.About() != about {
+			t.Errorf("%+v", about)
+		}
+		seen[about.ID] = true
+	}
+	if lint.ID("nonsense").About().Severity != lint.Error {
+		t.Error("an unknown kind is no error")
+	}
+}
+
+// SARIF 2.1.0: what code hosts need stands where they look for it.
+func TestSARIF(t *testing.T) {
+	t.Parallel()
+	found := lint.Check("dir/p.yaml", []byte(strings.Replace(strict, "rules:\n", "unmatched: warn\nrules:\n", 1)), files(t), lint.Options{})
+	var out bytes.Buffer
+	if err := lint.WriteSARIF(&out, found, "v1"); err != nil {
+		t.Fatal(err)
+	}
+	var log struct {
+		Version string `json:"version"`
+		Runs    []struct {
+			Tool struct {
+				Driver struct {
+					Name  string `json:"name"`
+					Rules []struct {
+						ID string `json:"id"`
+					} `json:"rules"`
+				} `json:"driver"`
+			} `json:"tool"`
+			Results []struct {
+				RuleID    string `json:"ruleId"`
+				RuleIndex int    `json:"ruleIndex"`
+				Level     string `json:"level"`
+				Message   struct {
+					Text string `json:"text"`
+				} `json:"message"`
+				Locations []struct {
+					PhysicalLocation struct {
+						ArtifactLocation struct {
+							URI string `json:"uri"`
+						} `json:"artifactLocation"`
+						Region struct {
+							StartLine int `json:"startLine"`
+						} `json:"region"`
+					} `json:"physicalLocation"`
+				} `json:"locations"`
+			} `json:"results"`
+		} `json:"runs"`
+	}
+	if err := json.Unmarshal(out.Bytes(), &log); err != nil {
+		t.Fatal(err)
+	}
+	if log.Version != "2.1.0" || len(log.Runs) != 1 || len(log.Runs[0].Results) != 1 {
+		t.Fatalf("%s", out.Bytes())
+	}
+	result, driver := log.Runs[0].Results[0], log.Runs[0].Tool.Driver
+	if driver.Name == "" || driver.Rules[result.RuleIndex].ID != result.RuleID || result.RuleID != "unmatched-warn" ||
+		result.Level != "warning" || result.Message.Text == "" ||
+		result.Locations[0].PhysicalLocation.ArtifactLocation.URI != "dir/p.yaml" || result.Locations[0].PhysicalLocation.Region.StartLine != 7 {
+		t.Errorf("%s", out.Bytes())
+	}
+}

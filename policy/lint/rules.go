@@ -1,0 +1,116 @@
+package lint
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// rules looks at each rule by itself.
+func (l *linter) rules() {
+	for _, rule := range l.written.get("rules").items() {
+		name, require := rule.get("name").text(), rule.get("require")
+		if at := rule.get("mode"); at.text() == "warn" {
+			l.add(ModeWarn, at, "remove it when the reports are clean", "the rule %s refuses nothing: what it finds is only reported", name)
+		}
+		if until, ends := rule.get("until").moment(); ends && !l.options.Now.IsZero() && until.Before(l.options.Now.Add(soon)) {
+			l.add(RuleEnded, rule.get("until"), "move the date, or write the rule that follows", "the rule %s holds until %s", name, until.Format(time.DateOnly))
+		}
+		l.platforms(rule)
+		l.provenance(rule)
+		for _, statement := range require.get("statements").items() {
+			if len(statement.entries()) == len(present(statement, "type", "from", "which", "maxAge")) {
+				l.add(StatementAny, statement, "say with `cel` what it must say", "any statement of the type %s will do, whatever it says", statement.get("type").text())
+			}
+		}
+	}
+}
+
+// present lists those of the names that are entries.
+func present(v view, names ...string) []string {
+	var all []string
+	for _, name := range names {
+		if v.get(name).there() {
+			all = append(all, name)
+		}
+	}
+	return all
+}
+
+// platforms wants SBOMs and scans where the packages are (attack row BM-09).
+func (l *linter) platforms(rule view) {
+	if rule.get("platforms").text() == "all" {
+		return
+	}
+	if wants := present(rule.get("require"), "sbom", "vulnerabilities"); len(wants) > 0 {
+		l.add(PlatformsIndex, rule, "write `platforms: all`, if any of these images is for several platforms",
+			"%s of an index says nothing about its platforms", strings.Join(wants, " and "))
+	}
+}
+
+// provenance wants to know what was built, and from what.
+func (l *linter) provenance(rule view) {
+	require := rule.get("require")
+	provenance := require.get("provenance")
+	if provenance.there() {
+		if !provenance.get("source").there() && !l.sourceIsIdentity(provenance) {
+			l.add(ProvenanceAny, provenance, "add `source`", "provenance of any source is accepted")
+		}
+		return
+	}
+	for _, name := range require.get("signatures", "from").texts() {
+		keyless := l.written.get("signers", name, "keyless")
+		if len(present(keyless, "github", "gitlab", "buildkite")) > 0 {
+			l.add(NoProvenance, rule.get("require"), "demand `provenance` too, with its source and ref", "the CI system behind %s signs, and nothing says what it built", name)
+			return
+		}
+	}
+}
+
+// sourceIsIdentity reports whether every signer is a CI job of one repository: its
+// certificate says what was built.
+func (l *linter) sourceIsIdentity(provenance view) bool {
+	names := provenance.get("from").texts()
+	return len(names) > 0 && !slices.ContainsFunc(names, func(name string) bool {
+		keyless := l.written.get("signers", name, "keyless")
+		return !keyless.get("github", "repository").there() && !keyless.get("gitlab", "project").there() && !keyless.get("buildkite", "pipeline").there() ||
+			len(l.written.get("signers", name, "keys").items()) > 0
+	})
+}
+
+// exceptions looks at what is let off.
+func (l *linter) exceptions() {
+	for _, e := range l.written.get("exceptions").items() {
+		image := e.get("image")
+		if image.there() && !strings.Contains(image.text(), "@") {
+			l.add(ExceptionWide, image, "name one digest: NAME@sha256:…", "the exception holds for whatever %s is", image.text())
+		}
+		if end, ends := e.get("expires").moment(); ends && !l.options.Now.IsZero() && end.Before(l.options.Now.Add(soon)) {
+			l.add(ExceptionEnds, e.get("expires"), "remove it, or decide anew", "the exception for %s ends on %s", image.text(), end.Format(time.DateOnly))
+		}
+	}
+}
+
+// weaker names what a rule does not demand and another does.
+func weaker(narrow, wide view) []string {
+	var lost []string
+	a, b := narrow.get("require"), wide.get("require")
+	for _, demand := range b.entries() {
+		if !a.get(demand.name).there() {
+			lost = append(lost, demand.name)
+		}
+	}
+	want, err := strconv.Atoi(b.get("signatures", "atLeast").text())
+	have, err2 := strconv.Atoi(a.get("signatures", "atLeast").text())
+	if err == nil && (err2 == nil && have < want || err2 != nil && want > 1) && a.get("signatures").there() {
+		lost = append(lost, "signatures.atLeast: "+strconv.Itoa(want))
+	}
+	if wide.get("platforms").text() == "all" && narrow.get("platforms").text() != "all" {
+		lost = append(lost, "platforms: all")
+	}
+	if narrow.get("mode").text() == "warn" && wide.get("mode").text() != "warn" {
+		lost = append(lost, "refusing anything (mode: warn)")
+	}
+	return lost
+}
