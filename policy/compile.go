@@ -32,6 +32,8 @@ type compiler struct {
 	read       func(string) ([]byte, error)
 	roots      map[string]*anchor
 	signers    map[string]*signer
+	groups     map[string][]text
+	terms      map[string]terms // by key ID
 	conditions conditionCompiler
 }
 
@@ -46,7 +48,8 @@ func (c *compiler) policy(d *document) *Policy {
 	p := &Policy{name: d.Metadata.Name.value, warn: d.Unmatched.value == "warn"}
 	c.allRoots(d)
 	c.allSigners(d)
-	p.roots, p.revoked = c.anchors(), c.revocations(d)
+	c.allGroups(d)
+	p.roots, p.revoked, p.terms = c.anchors(), c.revocations(d), c.binding()
 	names := make(map[string]bool)
 	for i := range d.Rules {
 		r := &d.Rules[i]
@@ -206,23 +209,15 @@ func (c *compiler) demands(entry *requireEntry) []demand {
 	return all
 }
 
-// from finds the signers of a list, and puts the list in order.
+// from finds the signers of a list, groups counted as their members, and puts the
+// list in order.
 func (c *compiler) from(list *[]text) signers {
 	var all signers
-	*list = sortTexts(*list)
+	*list = c.expand(*list)
 	for _, name := range *list {
 		s, found := c.signers[name.value]
 		if !found {
-			var known []string
-			for k := range c.signers {
-				known = append(known, k)
-			}
-			slices.Sort(known)
-			hint := didYouMean(name.value, known)
-			if hint == "" {
-				hint = "known here: " + strings.Join(known, ", ")
-			}
-			c.addf(name.at, name.path, hint, "there is no signer %q", wording.Short(name.value))
+			c.unknownSigner(name)
 			continue
 		}
 		all = append(all, s)

@@ -1,6 +1,6 @@
 package policy
 
-// The types of this file and of document_signer.go are the policy language: each struct is a mapping, each
+// The types of the files document*.go are the policy language: each struct is a mapping, each
 // field an entry. The reader, the writer of the canonical form, docs/policy.md
 // and the test that no field is without effect all walk them.
 //
@@ -24,6 +24,9 @@ type document struct {
 	// Signers are the parties that rules refer to by name. One entry is one
 	// party, however many keys or certificates it has.
 	Signers []signerEntry `policy:"signers,required" map:"name"`
+	// Groups are lists of signers by a name of their own. In `from` a group stands for
+	// its members, each counted by itself.
+	Groups groups `policy:"groups" example:"{maintainers: [ann, ben]}"`
 	// Rules say what images need. Exactly one rule governs an image: the one whose
 	// pattern is the most specific.
 	Rules []ruleEntry `policy:"rules,required"`
@@ -100,31 +103,6 @@ type provenanceEntry struct {
 	Which text `policy:"which" default:"any" oneof:"any,all,latest" example:"latest"`
 	// MaxAge is how long ago it may have been signed, by its trusted time.
 	MaxAge span `policy:"maxAge" default:"any age" example:"90d"`
-}
-
-// sbomEntry demands one SBOM that meets every field.
-type sbomEntry struct {
-	node `later:"complete,matchesContent"`
-	// From names the signers whose SBOM counts.
-	From []text `policy:"from,required" example:"release"`
-	// Format lists the accepted formats: `spdx`, `cyclonedx`.
-	Format []text `policy:"format" default:"spdx, cyclonedx" oneof:"spdx,cyclonedx" example:"spdx"`
-	// Which says how several are combined: `any`: one that meets the demand is
-	// enough; `all`: each must; `latest`: the one with the latest trusted time must.
-	Which text `policy:"which" default:"any" oneof:"any,all,latest" example:"latest"`
-	// MaxAge is how long ago it may have been signed, by its trusted time.
-	MaxAge span `policy:"maxAge" default:"any age" example:"90d"`
-	// Deny lists what the SBOM must not contain.
-	Deny *denyEntry `policy:"deny"`
-}
-
-// denyEntry lists what an SBOM must not contain.
-type denyEntry struct {
-	node `later:"licenses"`
-	// Packages are package URLs: with `@version`, with a range such as `@<2.17.1` or
-	// `@>=2.0,<2.17.1`, or without either, which means every version. A package
-	// whose version is missing, or cannot be compared, counts as denied.
-	Packages []text `policy:"packages,required" example:"pkg:maven/org.apache.logging.log4j/log4j-core@<2.17.1"`
 }
 
 // statementEntry demands one in-toto statement that meets every field.

@@ -1,7 +1,10 @@
 package policy
 
 import (
+	"slices"
 	"time"
+
+	"github.com/hallmark-project/hallmark/verify"
 )
 
 // hearing is what a demand is judged on: one digest's findings without those that
@@ -38,4 +41,48 @@ func later(a, b time.Time) time.Time {
 		return a
 	}
 	return b
+}
+
+// inForce opens the hearing of a part: the facts of revoked signers, and of keys
+// outside their time, are refused. The part itself stays as it is.
+func (p *Policy) inForce(part Part, at time.Time) hearing {
+	h := hearing{Part: part, at: at}
+	if len(p.revoked) == 0 && len(p.terms) == 0 {
+		return h
+	}
+	facts := make([]verify.Fact, 0, len(part.Findings.Facts))
+	rejected := slices.Clone(part.Findings.Rejected)
+	for _, f := range part.Findings.Facts {
+		if by := slices.IndexFunc(p.revoked, func(r revocation) bool { return r.refuses(f) }); by >= 0 {
+			rejected = append(rejected, p.revoked[by].rejection(f))
+			continue
+		}
+		var end time.Time
+		if own, found := p.terms[f.Signer.KeyID]; found && f.Signer.Certificate == nil {
+			var reason verify.Reason
+			var err error
+			if end, reason, err = own.judge(f, at); reason != "" {
+				rejected = append(rejected, refusal(f, reason, err))
+				continue
+			}
+		}
+		facts, h.ends = append(facts, f), append(h.ends, end)
+	}
+	h.Findings.Facts, h.Findings.Rejected = facts, rejected
+	return h
+}
+
+// refusal is what becomes of a fact that does not count.
+func refusal(f verify.Fact, reason verify.Reason, cause error) *verify.Rejection {
+	o, step := f.Origin, verify.StepSignature
+	switch {
+	case f.Kind == verify.KindSignature:
+		o.ClaimedType = verify.SignaturePredicateType
+	case f.Statement != nil:
+		o.ClaimedType = f.Statement.PredicateType
+	}
+	if f.Signer.Certificate != nil {
+		step = verify.StepCertificate
+	}
+	return &verify.Rejection{Origin: o, Step: step, Reason: reason, Found: f.Signer.String(), Err: cause}
 }

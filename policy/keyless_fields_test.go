@@ -162,6 +162,7 @@ var keylessCases = func() map[string]keylessCase {
 	return map[string]keylessCase{
 		"trustRoots[]":                     {identity: full3, from: "public: {sigstore: root.json}", to: "public: {sigstore: other.json}", certificate: github()},
 		"trustRoots[].sigstore":            {identity: full3, from: "public: {sigstore: root.json}", to: "public: {sigstore: other.json}", certificate: github()},
+		"trustRoots[].sha256":              {identity: full3, from: "root.json}", to: "root.json, sha256: " + strings.Repeat("00", 32) + "}", certificate: github(), refused: true},
 		"trustRoots[].log":                 {identity: full3, from: "root.json}", to: "root.json}\n  again: {sigstore: root.json, log: 2}", certificate: github(), refused: true},
 		"trustRoots[].timestamps":          {identity: full3, from: "root.json}", to: "root.json, timestamps: 0}", certificate: github(), refused: true},
 		"trustRoots[].sct":                 {identity: full3, from: "root.json}", to: "root.json}\n  again: {sigstore: root.json, sct: 2}", certificate: github(), refused: true},

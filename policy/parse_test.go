@@ -255,8 +255,6 @@ func TestLaterEntries(t *testing.T) {
 	t.Parallel()
 	for _, row := range [][2]string{
 		{"unmatched: deny", "exceptions: []"},
-		{"{file: b.pub}", "{file: b.pub, notAfter: 2026-02-01}"},
-		{"{file: b.pub}", "{file: b.pub, compromisedSince: 2026-02-01}"},
 		{"        ref: refs/tags/v*", "        parameters: {x: y}"},
 		{"        format: [spdx, cyclonedx]", "        complete: ntia"},
 		{"        format: [spdx, cyclonedx]", "        matchesContent: true"},

@@ -35,9 +35,11 @@ type Policy struct {
 	roots []Anchor
 	// revoked are the entries of revoked, in the canonical order.
 	revoked []revocation
-	warn    bool // unmatched images are allowed, with a warning
-	yaml    []byte
-	digest  digest.Digest
+	// terms are what keys need beside their signature, by key ID.
+	terms  map[string]terms
+	warn   bool // unmatched images are allowed, with a warning
+	yaml   []byte
+	digest digest.Digest
 }
 
 // PublicGood is what [Parse] asks its read function for where a policy says

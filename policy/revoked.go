@@ -30,6 +30,10 @@ func (m *moment) read(d decoder, n *yaml.Node, _ entry, path string) {
 	}
 	for _, layout := range []string{time.DateOnly, time.RFC3339} {
 		if t, err := time.Parse(layout, n.Value); err == nil {
+			if t.Year() < 1970 {
+				d.addf(at, path, "", "%q lies before there was anything to sign", wording.Short(n.Value))
+				return
+			}
 			m.time = t.UTC()
 			return
 		}
@@ -101,16 +105,6 @@ func (r *revocation) refuses(f verify.Fact) bool {
 
 // rejection is what becomes of a fact by a revoked signer.
 func (r *revocation) rejection(f verify.Fact) *verify.Rejection {
-	o, step := f.Origin, verify.StepSignature
-	switch {
-	case f.Kind == verify.KindSignature:
-		o.ClaimedType = verify.SignaturePredicateType
-	case f.Statement != nil:
-		o.ClaimedType = f.Statement.PredicateType
-	}
-	if f.Signer.Certificate != nil {
-		step = verify.StepCertificate
-	}
 	cause := fmt.Errorf("the policy revokes its signer: %s", r.reason)
 	if !r.since.IsZero() {
 		cause = fmt.Errorf("the policy revokes its signer since %s: %s", r.since.Format(time.RFC3339), r.reason)
@@ -118,25 +112,5 @@ func (r *revocation) rejection(f verify.Fact) *verify.Rejection {
 			cause = fmt.Errorf("%w; no trusted time says that it was signed before", cause)
 		}
 	}
-	return &verify.Rejection{Origin: o, Step: step, Reason: verify.ReasonKeyExpired, Found: f.Signer.String(), Err: cause}
-}
-
-// inForce returns the part with the facts of revoked signers refused. The part
-// itself stays as it is.
-func (p *Policy) inForce(part Part, at time.Time) hearing {
-	if len(p.revoked) == 0 {
-		return hearing{Part: part, at: at}
-	}
-	var facts []verify.Fact
-	rejected := slices.Clone(part.Findings.Rejected)
-	for _, f := range part.Findings.Facts {
-		at := slices.IndexFunc(p.revoked, func(r revocation) bool { return r.refuses(f) })
-		if at < 0 {
-			facts = append(facts, f)
-			continue
-		}
-		rejected = append(rejected, p.revoked[at].rejection(f))
-	}
-	part.Findings.Facts, part.Findings.Rejected = facts, rejected
-	return hearing{Part: part, at: at}
+	return refusal(f, verify.ReasonKeyExpired, cause)
 }
