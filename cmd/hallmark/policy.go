@@ -20,5 +20,8 @@ decides under one.`,
 
 // policyCommands lists every verb below policy.
 func policyCommands(a *app) []*cobra.Command {
-	return []*cobra.Command{}
+	return []*cobra.Command{
+		newPolicyLintCommand(a),
+		newPolicyTestCommand(a),
+	}
 }

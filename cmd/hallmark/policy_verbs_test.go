@@ -1,0 +1,105 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// verbCase is one command line of a policy verb.
+type verbCase struct {
+	args []string
+	code int
+	says string // in either stream
+}
+
+func (w *verifyWorld) runAll(t *testing.T, verb []string, cases map[string]verbCase) {
+	t.Helper()
+	for name, test := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			code, stdout, stderr := w.hallmark(append(verb[:len(verb):len(verb)], test.args...)...)
+			if code != test.code || !strings.Contains(stdout+stderr, test.says) {
+				t.Errorf("exit %d, want %d and %q\n%s%s", code, test.code, test.says, stdout, stderr)
+			}
+		})
+	}
+}
+
+func TestPolicyLint(t *testing.T) {
+	t.Parallel()
+	w := newVerifyWorld(t)
+	warn := w.file("warn.yaml", "apiVersion: hallmark.dev/v1alpha1\nkind: TrustPolicy\nmetadata: {name: test}\nsigners: {release: {keys: [{file: release.pub}]}}\nrules: [{name: all, images: [registry.example/app], require: {signatures: {from: [release]}}}]\nunmatched: warn\n")
+	bad := w.file("bad.yaml", "apiVersion: hallmark.dev/v1alpha1\nkind: TrustPolicy\nmetadata: {name: x}\nrulez: []\n")
+	w.runAll(t, []string{"policy", "lint"}, map[string]verbCase{
+		"notes only":               {[]string{w.policyFile, "--strict"}, 0, "[pattern-everything]"},
+		"a warning":                {[]string{warn}, 0, "warn.yaml:6:12: warning: unmatched: "},
+		"a warning under strict":   {[]string{warn, "--strict"}, 1, "[unmatched-warn]"},
+		"a fault":                  {[]string{w.policyFile, bad}, 1, "bad.yaml:4:1: error: "},
+		"PO-06 a dead rule":        {[]string{warn, "--strict", "--image", "registry.example/other:1"}, 1, "[rule-without-images]"},
+		"json":                     {[]string{warn, "--output", "json"}, 0, `"schema": "hallmark.dev/lint/v1"`},
+		"sarif":                    {[]string{bad, "--output", "sarif"}, 1, `"ruleId": "policy-invalid"`},
+		"the list":                 {[]string{"--list"}, 0, "insecure-anyone"},
+		"no file":                  {nil, 64, "no policy was named"},
+		"a file that is not there": {[]string{warn + "x"}, 2, "no such file"},
+		"no image":                 {[]string{warn, "--image", "UPPER"}, 64, "--image"},
+		"no output":                {[]string{warn, "--output", "xml"}, 64, "xml"},
+	})
+}
+
+func TestPolicyTest(t *testing.T) {
+	t.Parallel()
+	w := newVerifyWorld(t)
+	dir := filepath.Join(w.dir, "tests")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, image := range []string{w.signed.Ref(), w.bare.TagRef()} {
+		if code, stdout, stderr := w.hallmark("policy", "test", dir, "--policy", w.policyFile, "--record", image); code != 0 {
+			t.Fatalf("exit %d\n%s%s", code, stdout, stderr)
+		}
+	}
+	if code, _, stderr := w.hallmark("policy", "test", dir, "--policy", w.policyFile, "--record", w.signed.Ref()); code != 1 || !strings.Contains(stderr, "is there already") {
+		t.Errorf("a case is written over: exit %d: %s", code, stderr)
+	}
+	w.Close()
+	stranger := w.file("stranger.yaml", `apiVersion: hallmark.dev/v1alpha1
+kind: TrustPolicy
+metadata: {name: other}
+signers: {release: {keys: [{file: release.pub}]}}
+rules: [{name: all, images: ["**"], require: {statements: [{type: "https://slsa.dev/provenance/v1", from: [release]}]}}]
+`)
+	cases := "apiVersion: hallmark.dev/v1alpha1\nkind: PolicyTest\npolicy: " + stranger + "\ncases: [{name: it fails, record: " + w.record(dir) + ", expect: {verdict: allow}}]\n"
+	failing := w.file("failing.yaml", cases)
+	w.runAll(t, []string{"policy", "test"}, map[string]verbCase{
+		"all pass":          {[]string{dir}, 0, "ok\t2 cases, 0 failed"},
+		"verbose":           {[]string{dir, "-v"}, 0, "--- PASS: "},
+		"one":               {[]string{dir, "-v", "--run", "is deny$"}, 0, "ok\t1 cases"},
+		"one fails":         {[]string{dir, failing}, 1, "--- FAIL: " + failing + "/it fails"},
+		"junit":             {[]string{dir, failing, "--output", "junit"}, 1, `<testsuites tests="3" failures="1">`},
+		"json":              {[]string{dir, "--output", "json"}, 0, `"failed": 0`},
+		"no such case":      {[]string{dir, "--run", "nothing"}, 2, "no case of 2"},
+		"no such folder":    {[]string{dir + "x"}, 2, "no such file or folder"},
+		"no folder":         {nil, 64, "--help"},
+		"no output":         {[]string{dir, "--output", "xml"}, 64, "xml"},
+		"no expression":     {[]string{dir, "--run", "("}, 64, "--run"},
+		"record: no image":  {[]string{dir, "--policy", w.policyFile, "--record", w.Host() + "/team/none:1"}, 2, "recording"},
+		"record: no policy": {[]string{dir, "--record", "app:1"}, 64, "needs --policy"},
+	})
+}
+
+// record finds a record in a folder.
+func (w *verifyWorld) record(dir string) string {
+	w.t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, "*.record"))
+	if err != nil || len(files) == 0 {
+		w.t.Fatalf("no record in %s: %v", dir, err)
+	}
+	raw, err := json.Marshal(files[0])
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return string(raw)
+}
