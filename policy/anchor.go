@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/hallmark-project/hallmark/attest/digest"
 	"github.com/hallmark-project/hallmark/attest/wording"
@@ -216,4 +217,18 @@ func (c *compiler) planRoots(all signers) []Anchor {
 	keyless = slices.CompactFunc(keyless, func(a, b Anchor) bool { return a.Root.Digest() == b.Root.Digest() })
 	slices.SortFunc(keyless, func(a, b Anchor) int { return cmp.Compare(a.Name, b.Name) })
 	return append(c.keyAnchors(keys), keyless...)
+}
+
+// rootEnds are when the revocation lists of a root end: from then on, nothing can be
+// said of its certificates.
+func (c *compiler) rootEnds() map[digest.Digest]time.Time {
+	ends := make(map[digest.Digest]time.Time)
+	for _, a := range c.roots {
+		for _, one := range a.Root.Describe() {
+			if one.Kind == trust.KindRevocationList {
+				ends[a.Root.Digest()] = earlier(ends[a.Root.Digest()], one.Until)
+			}
+		}
+	}
+	return ends
 }

@@ -50,6 +50,7 @@ func (c *compiler) policy(d *document) *Policy {
 	c.allSigners(d)
 	c.allGroups(d)
 	p.roots, p.revoked, p.terms = c.anchors(), c.revocations(d), c.binding()
+	p.rootEnds = c.rootEnds()
 	names := make(map[string]bool)
 	for i := range d.Rules {
 		r := &d.Rules[i]
@@ -59,7 +60,8 @@ func (c *compiler) policy(d *document) *Policy {
 		names[r.Name.value] = true
 		p.rules = append(p.rules, c.rule(r))
 	}
-	c.overlaps(d, p.rules)
+	p.index = c.overlaps(p.rules)
+	c.exceptions(d, p.rules)
 	if len(c.all) > 0 {
 		return nil
 	}
@@ -93,7 +95,10 @@ func sortTexts(list []text) []text {
 }
 
 func (c *compiler) rule(entry *ruleEntry) *rule {
-	r := &rule{name: entry.Name.value}
+	r := &rule{name: entry.Name.value, dates: c.dates(entry)}
+	setDefault(&entry.Mode, "enforce")
+	r.warn = entry.Mode.value == "warn"
+	seen := make(map[string]bool)
 	for i := range entry.Images {
 		image := &entry.Images[i]
 		parsed, err := parsePattern(image.value)
@@ -102,11 +107,12 @@ func (c *compiler) rule(entry *ruleEntry) *rule {
 			continue
 		}
 		image.value = parsed.String()
-		if slices.ContainsFunc(r.patterns, func(p pattern) bool { return p.String() == image.value }) {
+		if seen[image.value] {
 			c.addf(image.at, image.path, "keep one", "the pattern %q stands twice in this rule", image.value)
 			continue
 		}
-		r.patterns = append(r.patterns, parsed)
+		seen[image.value] = true
+		r.patterns, r.places = append(r.patterns, parsed), append(r.places, *image)
 	}
 	entry.Images = sortTexts(entry.Images)
 	setDefault(&entry.Platforms, "index")
@@ -145,6 +151,9 @@ func (c *compiler) plan(r *rule) Plan {
 			plan.Signatures = true
 		}
 		plan.PredicateTypes = append(plan.PredicateTypes, types...)
+		if s, ok := d.(*statementDemand); ok && s.content {
+			plan.Content = true
+		}
 		all = append(all, d.accepts()...)
 	}
 	slices.Sort(plan.PredicateTypes)
@@ -155,41 +164,33 @@ func (c *compiler) plan(r *rule) Plan {
 	return plan
 }
 
-// overlaps refuses two rules that could govern one image with equal right.
-func (c *compiler) overlaps(d *document, rules []*rule) {
-	if len(c.all) > 0 {
-		return // the patterns and their places may not be in step
-	}
-	type placed struct {
-		rule    int
-		pattern pattern
-		at      text
-	}
-	var all []placed
-	for i, r := range rules {
-		for _, p := range r.patterns {
-			at := slices.IndexFunc(d.Rules[i].Images, func(t text) bool { return t.value == p.String() })
-			all = append(all, placed{i, p, d.Rules[i].Images[at]})
+// overlaps refuses two rules that could govern one image with equal right, and
+// returns the index of all patterns.
+func (c *compiler) overlaps(rules []*rule) *patternIndex {
+	index, count := newPatternIndex(), 0
+	for _, r := range rules {
+		for i, p := range r.patterns {
+			own := &ownPattern{p, r, r.places[i]}
+			if count++; count == maxPatterns+1 {
+				c.addf(own.at.at, own.at.path, "split the policy", "more than %d patterns", maxPatterns)
+				return index
+			}
+			index.meeting(p, func(other *ownPattern) {
+				if other.rule == r || !r.dates.meet(other.rule.dates) || !p.meets(other.pattern) || p.moreSpecific(other.pattern) || other.moreSpecific(p) {
+					return
+				}
+				first, second := other, own
+				if second.at.at.line < first.at.at.line {
+					first, second = second, first
+				}
+				c.addf(second.at.at, second.at.path, "make one of the two longer, put both into one rule, or give them dates that do not meet",
+					"%q of rule %q and %q of rule %q are equally specific and can match one image",
+					second.pattern, second.rule.name, first.pattern, first.rule.name)
+			})
+			index.add(own)
 		}
 	}
-	if len(all) > maxPatterns {
-		c.addf(all[maxPatterns].at.at, all[maxPatterns].at.path, "", "%d patterns, at most %d are read", len(all), maxPatterns)
-		return
-	}
-	for i, a := range all {
-		for _, b := range all[i+1:] {
-			if a.rule == b.rule || !a.pattern.meets(b.pattern) || a.pattern.moreSpecific(b.pattern) || b.pattern.moreSpecific(a.pattern) {
-				continue
-			}
-			first, second := a, b
-			if b.at.at.line < a.at.at.line {
-				first, second = b, a
-			}
-			c.addf(second.at.at, second.at.path, "make one of the two longer, or put both into one rule",
-				"%q of rule %q and %q of rule %q are equally specific and can match one image",
-				second.pattern, rules[second.rule].name, first.pattern, rules[first.rule].name)
-		}
-	}
+	return index
 }
 
 func (c *compiler) demands(entry *requireEntry) []demand {

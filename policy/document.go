@@ -11,7 +11,7 @@ package policy
 
 // document is the whole file.
 type document struct {
-	node `later:"exceptions"`
+	node
 	// APIVersion is the version of the language.
 	APIVersion text `policy:"apiVersion,required" example:"hallmark.dev/v1alpha1"`
 	// Kind is always `TrustPolicy`.
@@ -30,7 +30,10 @@ type document struct {
 	// Rules say what images need. Exactly one rule governs an image: the one whose
 	// pattern is the most specific.
 	Rules []ruleEntry `policy:"rules,required"`
-	// Revoked lists signers whose evidence does not count, although it is proved.
+	// Exceptions let single images go without some demands, for a time.
+	Exceptions []exceptionEntry `policy:"exceptions"`
+	// Revoked lists signers whose evidence does not count, although it is proved, and
+	// images that are denied whatever is proved.
 	Revoked []revokedEntry `policy:"revoked"`
 	// Unmatched says what happens to an image that no rule governs: `deny`, or
 	// `warn`, which allows it and says so in the report.
@@ -55,6 +58,13 @@ type ruleEntry struct {
 	// reference resolves to; `all` also every platform manifest of an index, each
 	// by itself.
 	Platforms text `policy:"platforms" default:"index" oneof:"index,all" example:"all"`
+	// Mode says what becomes of an image that does not meet the demands: `enforce`
+	// refuses it; `warn` allows it, and the report says what it would be.
+	Mode text `policy:"mode" default:"enforce" oneof:"enforce,warn" example:"warn"`
+	// From is when the rule begins to govern. Before, the next most specific rule does.
+	From moment `policy:"from" default:"since ever" example:"2026-10-01"`
+	// Until is when the rule ends: the first instant at which it does not govern.
+	Until moment `policy:"until" default:"for ever" example:"2027-01-01"`
 	// Require lists the demands. All of them must be met; there must be one.
 	Require *requireEntry `policy:"require,required"`
 }

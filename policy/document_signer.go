@@ -111,9 +111,13 @@ type subjectEntry struct {
 	DNS matches `policy:"dns" example:"build.acme.example"`
 }
 
-// revokedEntry is a key or an identity that is no longer trusted, whoever lists it.
+// revokedEntry is an image, a key or an identity that is no longer trusted, whoever
+// lists it.
 type revokedEntry struct {
 	node
+	// Digest is that of an image or an index, which is denied under every name and rule,
+	// also where the policy only warns.
+	Digest text `policy:"digest" example:"sha256:9f86…"`
 	// Key is the ID of a key, as reports show it.
 	Key text `policy:"key" example:"sha256:9f86…"`
 	// Subject is the name in a certificate, of whatever type.

@@ -84,6 +84,17 @@ func TestEveryFieldHasAnEffect(t *testing.T) {
 		"signers[].keys[].notBefore":        {"{file: a.pub}", "{file: a.pub, notBefore: 2026-03-02}", false},
 		"signers[].keys[].notAfter":         {"{file: a.pub}", "{file: a.pub, notAfter: 2026-03-01}", false},
 		"signers[].keys[].compromisedSince": {"{file: a.pub}", "{file: a.pub, compromisedSince: 2026-03-02}", false},
+		"rules[].mode":                      {"    platforms: index\n", "    platforms: index\n    mode: Warn\n", true},
+		"rules[].from":                      {"    platforms: index\n", "    platforms: index\n    from: 2026-03-02\n", false},
+		"rules[].until":                     {"    platforms: index\n", "    platforms: index\n    until: 2026-03-01\n", false},
+		"exceptions[]":                      {exceptionFor(imageDigest.String()), "", false},
+		"exceptions[].image":                {"app@" + imageDigest.String(), "app@" + digest.FromBytes([]byte("another")).String(), false},
+		"exceptions[].rule":                 {"rule: production", "rule: base images", true},
+		"exceptions[].skip[]":               {"skip: [signatures]", "skip: [sbom]", false},
+		"exceptions[].reason":               {"reason: old, ", "", true},
+		"exceptions[].owner":                {"owner: us, ", "", true},
+		"exceptions[].ticket":               {"ticket: T-1, ", "", true},
+		"exceptions[].expires":              {"expires: 2026-12-31", "expires: 2026-03-01", false},
 		// The second statements below fail, which `any` does not mind; none has a time.
 		prefix + "signatures.maxAge":   {"atLeast: 2}", "atLeast: 2, maxAge: 1h}", false},
 		prefix + "provenance.which":    {"source: " + source, "which: all\n        source: " + source, false},
@@ -96,6 +107,7 @@ func TestEveryFieldHasAnEffect(t *testing.T) {
 	base := strings.NewReplacer("platforms: all", "platforms: index", "release: {keys", "third: {keys: [{file: t.pub}]}\n  release: {keys").Replace(full)
 	// What a case needs the policy to say before its change.
 	before := map[string][2]string{
+		"exceptions[]":                {"rules:\n", exceptionFor(imageDigest.String()) + "rules:\n"},
 		"groups":                      {"signers:\n  third: {keys: [{file: t.pub}]}\n  release: {", "groups: {release: [rel]}\nsigners:\n  third: {keys: [{file: t.pub}]}\n  rel: {"},
 		"signers[].timesFrom":         {"signers:\n", "trustRoots: {public: {sigstore: root.json}}\nsigners:\n"},
 		prefix + "provenance":         {between(full, "      provenance:", "      sbom:"), ""},
@@ -129,6 +141,13 @@ func TestEveryFieldHasAnEffect(t *testing.T) {
 		t.Run(path, func(t *testing.T) {
 			t.Parallel()
 			yaml, image := base, img
+			if strings.HasPrefix(path, "exceptions") {
+				// A third signature is wanted, and an exception makes up for it.
+				yaml = replaceOnce(t, yaml, "[release, ops], atLeast: 2", "[release, ops, third], atLeast: 3")
+				if path != "exceptions[]" {
+					yaml = replaceOnce(t, yaml, "rules:\n", exceptionFor(imageDigest.String())+"rules:\n")
+				}
+			}
 			if change, needed := before[path]; needed {
 				yaml = replaceOnce(t, yaml, change[0], change[1])
 			}
@@ -187,3 +206,8 @@ func replaceOnce(t *testing.T, s, from, to string) string {
 func between(s, from, to string) string { return s[strings.Index(s, from):strings.Index(s, to)] }
 
 func quoted(pem []byte) string { return `"` + strings.ReplaceAll(string(pem), "\n", `\n`) + `"` }
+
+// exceptionFor lets an image go without signatures.
+func exceptionFor(image string) string {
+	return "exceptions: [{image: 'registry.acme.example/prod/app@" + image + "', rule: production, skip: [signatures], reason: old, owner: us, ticket: T-1, expires: 2026-12-31}]\n"
+}

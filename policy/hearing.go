@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/hallmark-project/hallmark/attest/digest"
 	"github.com/hallmark-project/hallmark/verify"
 )
 
@@ -12,6 +13,8 @@ import (
 type hearing struct {
 	Part
 	at time.Time
+	// index is the index that a platform belongs to; zero for the target itself.
+	index digest.Digest
 	// ends are the first instants at which the facts, in their order, count no more;
 	// zero is never.
 	ends []time.Time
@@ -47,7 +50,7 @@ func later(a, b time.Time) time.Time {
 // outside their time, are refused. The part itself stays as it is.
 func (p *Policy) inForce(part Part, at time.Time) hearing {
 	h := hearing{Part: part, at: at}
-	if len(p.revoked) == 0 && len(p.terms) == 0 {
+	if len(p.revoked) == 0 && len(p.terms) == 0 && len(p.rootEnds) == 0 {
 		return h
 	}
 	facts := make([]verify.Fact, 0, len(part.Findings.Facts))
@@ -65,6 +68,9 @@ func (p *Policy) inForce(part Part, at time.Time) hearing {
 				rejected = append(rejected, refusal(f, reason, err))
 				continue
 			}
+		}
+		if f.Signer.Certificate != nil {
+			end = p.rootEnds[f.Signer.Certificate.Root]
 		}
 		facts, h.ends = append(facts, f), append(h.ends, end)
 	}

@@ -167,6 +167,7 @@ var keylessCases = func() map[string]keylessCase {
 		"trustRoots[].timestamps":          {identity: full3, from: "root.json}", to: "root.json, timestamps: 0}", certificate: github(), refused: true},
 		"trustRoots[].sct":                 {identity: full3, from: "root.json}", to: "root.json}\n  again: {sigstore: root.json, sct: 2}", certificate: github(), refused: true},
 		"revoked[]":                        {identity: mail, revoked: "{subject: other@acme.example, reason: left}", from: "subject: other@", to: "subject: release@", certificate: person},
+		"revoked[].digest":                 {identity: mail, revoked: "{digest: 'sha256:" + strings.Repeat("11", 32) + "', reason: leaked}", from: "sha256:" + strings.Repeat("11", 32), to: imageDigest.String(), certificate: person},
 		"revoked[].key":                    {identity: mail, revoked: "{key: 'sha256:" + strings.Repeat("11", 32) + "', reason: left}", from: strings.Repeat("11", 32), to: strings.Repeat("00", 32), certificate: person},
 		"revoked[].subject":                {identity: mail, revoked: "{issuer: https://accounts.google.com, subject: other@acme.example, reason: left}", from: "subject: other@acme.example, ", to: "", certificate: person},
 		"revoked[].issuer":                 {identity: mail, revoked: "{issuer: https://accounts.google.com/, subject: release@acme.example, reason: left}", from: "issuer: https://accounts.google.com/, ", to: "", certificate: person},

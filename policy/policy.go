@@ -16,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/hallmark-project/hallmark/attest/digest"
 	"github.com/hallmark-project/hallmark/verify/trust"
@@ -32,14 +33,17 @@ const (
 type Policy struct {
 	name  string
 	rules []*rule
+	index *patternIndex
 	roots []Anchor
 	// revoked are the entries of revoked, in the canonical order.
 	revoked []revocation
 	// terms are what keys need beside their signature, by key ID.
-	terms  map[string]terms
-	warn   bool // unmatched images are allowed, with a warning
-	yaml   []byte
-	digest digest.Digest
+	terms map[string]terms
+	// rootEnds are when trust roots can judge no more, by digest.
+	rootEnds map[digest.Digest]time.Time
+	warn     bool // unmatched images are allowed, with a warning
+	yaml     []byte
+	digest   digest.Digest
 }
 
 // PublicGood is what [Parse] asks its read function for where a policy says
@@ -118,23 +122,13 @@ func (p *Policy) Digest() digest.Digest { return p.digest }
 type rule struct {
 	name      string
 	patterns  []pattern
+	places    []text // of the patterns
 	platforms PlatformMode
 	demands   []demand
 	plan      Plan
-	anyone    []string // what each decision says about identities that anybody has
-}
-
-// governs returns the rule of a canonical name, or nil. [Parse] has made sure
-// that the most specific pattern belongs to one rule.
-func (p *Policy) governs(canonical string) *rule {
-	var best *rule
-	var most pattern
-	for _, r := range p.rules {
-		for _, candidate := range r.patterns {
-			if candidate.match(canonical) && (best == nil || candidate.moreSpecific(most)) {
-				best, most = r, candidate
-			}
-		}
-	}
-	return best
+	dates     dates
+	warn      bool // what does not meet the demands is allowed, and reported
+	// exceptions are for single images, each with other demands.
+	exceptions []exception
+	anyone     []string // what each decision says about identities that anybody has
 }
