@@ -139,6 +139,10 @@ func nearest(tried []Attempt, fallback verify.Reason) verify.Reason {
 		}
 		near := 0
 		switch a.Reason {
+		case ReasonContentUnchecked:
+			near = 6 // all else is met
+		case ReasonSBOMOtherSubject, ReasonSBOMIncomplete, ReasonSBOMMismatch, ReasonVulnerable:
+			near = 5
 		case ReasonPolicyDeny, ReasonSBOMHollow, ReasonTooOld, verify.ReasonStatementMalformed, verify.ReasonLimitExceeded:
 			near = 5
 		case verify.ReasonIdentityMismatch, verify.ReasonIssuerMismatch, verify.ReasonKeyExpired:
@@ -170,6 +174,9 @@ func nearestIdentity(tried []Attempt, reason verify.Reason) string {
 
 // hintFor says what to do about a reason.
 func hintFor(reason verify.Reason, from signers, fallback string) string {
+	if hint := contentHint(reason); hint != "" {
+		return hint
+	}
 	switch reason {
 	case verify.ReasonSubjectMismatch, verify.ReasonDigestMismatch:
 		return "the evidence is about another artifact: deploy the digest that was signed, or sign this one"

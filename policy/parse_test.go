@@ -255,9 +255,6 @@ func TestLaterEntries(t *testing.T) {
 	t.Parallel()
 	for _, row := range [][2]string{
 		{"        ref: refs/tags/v*", "        parameters: {x: y}"},
-		{"        format: [spdx, cyclonedx]", "        complete: ntia"},
-		{"        format: [spdx, cyclonedx]", "        matchesContent: true"},
-		{"deny: {packages", "deny: {licenses: [AGPL-3.0-only], packages"},
 		{"      sbom:", "      vulnerabilities: {from: [release]}\n      sbom:"},
 		{"      sbom:", "      sameRun: [provenance, sbom]\n      sbom:"},
 		{"      sbom:", "      summary: {from: [release]}\n      sbom:"},

@@ -7,6 +7,7 @@ import (
 	"go/parser"
 	"go/token"
 	"os"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -53,7 +54,11 @@ func comments(t *testing.T) map[string]string {
 	t.Helper()
 	all := make(map[string]string)
 	var declarations []ast.Decl
-	for _, name := range []string{"document.go", "document_signer.go"} {
+	files, err := filepath.Glob("document*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range files {
 		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ParseComments)
 		if err != nil {
 			t.Fatal(err)

@@ -23,7 +23,12 @@ type statementDemand struct {
 	// holds judges one statement of a wanted type. An empty reason accepts it;
 	// detail is for people either way.
 	holds func(*attest.Statement) (reason verify.Reason, detail string)
-	hint  string
+	// bind makes holds anew for one digest, where what is asked depends on it; nil
+	// where it does not.
+	bind func(hearing) func(*attest.Statement) (verify.Reason, string)
+	// content tells that holds asks for the image's content.
+	content bool
+	hint    string
 	choice
 }
 
@@ -43,6 +48,10 @@ func (d *statementDemand) wanted() string {
 
 func (d *statementDemand) judge(part hearing) Demand {
 	result := Demand{Name: d.field, Wanted: d.wanted()}
+	holds := d.holds
+	if d.bind != nil {
+		holds = d.bind(part)
+	}
 	var others []Attempt
 	var contenders []contender
 	relevant, facts := 0, part.Findings.Facts
@@ -66,7 +75,7 @@ func (d *statementDemand) judge(part hearing) Demand {
 		}
 		var end time.Time
 		if end, a.Reason, a.Detail = d.choice.judge(f, part.at); a.Reason == "" {
-			a.Reason, a.Detail = d.holds(f.Statement)
+			a.Reason, a.Detail = holds(f.Statement)
 			a.Accepted = a.Reason == ""
 		}
 		result.Tried = append(result.Tried, a)
@@ -103,6 +112,9 @@ func (d *statementDemand) judge(part hearing) Demand {
 	result.Hint = hintFor(result.Reason, d.from, d.hint)
 	result.Tried = append(result.Tried, others...)
 	sortTried(result.Tried)
+	if result.Reason == ReasonContentUnchecked {
+		result.Verdict = Undetermined
+	}
 	return undetermined(result, part.Findings.Missing)
 }
 
