@@ -23,5 +23,6 @@ func policyCommands(a *app) []*cobra.Command {
 	return []*cobra.Command{
 		newPolicyLintCommand(a),
 		newPolicyTestCommand(a),
+		newPolicySchemaCommand(a),
 	}
 }
