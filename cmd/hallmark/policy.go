@@ -14,6 +14,7 @@ decides under one.`,
 		Args: knownCommand,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
+	cmd.SuggestionsMinimumDistance = 2
 	cmd.AddCommand(policyCommands(a)...)
 	return cmd
 }
@@ -24,5 +25,6 @@ func policyCommands(a *app) []*cobra.Command {
 		newPolicyLintCommand(a),
 		newPolicyTestCommand(a),
 		newPolicySchemaCommand(a),
+		newPolicyFmtCommand(a),
 	}
 }

@@ -103,3 +103,42 @@ func (w *verifyWorld) record(dir string) string {
 	}
 	return string(raw)
 }
+
+func TestPolicyFmt(t *testing.T) {
+	t.Parallel()
+	w := newVerifyWorld(t)
+	untidy := "kind: TrustPolicy\napiVersion: hallmark.dev/v1alpha1\nmetadata: {name: test} # why\nsigners: {release: {keys: [{file: release.pub}]}}\nrules:\n    - {images: [\"**\"], name: all, require: {signatures: {from: [release]}}}\n"
+	tidy := "apiVersion: hallmark.dev/v1alpha1\nkind: TrustPolicy\nmetadata: {name: test} # why\nsigners: {release: {keys: [{file: release.pub}]}}\nrules:\n  - {name: all, images: [\"**\"], require: {signatures: {from: [release]}}}\n"
+	file := w.file("untidy.yaml", untidy)
+	done := w.file("tidy.yaml", tidy)
+	w.runAll(t, []string{"policy", "fmt"}, map[string]verbCase{
+		"printed":          {[]string{file}, 0, tidy},
+		"checked":          {[]string{file, "--check"}, 1, file},
+		"checked and fine": {[]string{done, "--check"}, 0, ""},
+		"invalid":          {[]string{w.file("bad.yaml", "kind: x\n")}, 2, "policy lint"},
+		"not there":        {[]string{file + "x"}, 2, "no such file"},
+		"two minds":        {[]string{file, "--check", "-w"}, 64, "contradict"},
+		"no file":          {nil, 64, "--help"},
+	})
+	changed := w.file("changed.yaml", untidy)
+	if code, _, stderr := w.hallmark("policy", "fmt", "-w", changed); code != 0 {
+		t.Fatalf("exit %d: %s", code, stderr)
+	}
+	if got, err := os.ReadFile(changed); err != nil || string(got) != tidy {
+		t.Errorf("%v\n%s", err, got)
+	}
+}
+
+func TestPolicySchema(t *testing.T) {
+	t.Parallel()
+	w := newVerifyWorld(t)
+	code, stdout, stderr := w.hallmark("policy", "schema")
+	if code != 0 || !json.Valid([]byte(stdout)) || !strings.Contains(stdout, "2020-12") {
+		t.Errorf("exit %d\n%s%s", code, stdout, stderr)
+	}
+	w.runAll(t, []string{"policy"}, map[string]verbCase{
+		"no verb":              {nil, 0, "lint"},
+		"a misspelt verb":      {[]string{"lnit"}, 64, "did you mean lint"},
+		"schema takes nothing": {[]string{"schema", "x"}, 64, "no argument"},
+	})
+}
