@@ -1,0 +1,140 @@
+package report_test
+
+import (
+	"encoding/json"
+	"encoding/xml"
+	"errors"
+	"io"
+	"strings"
+	"testing"
+	"unicode"
+)
+
+// checkHarmless checks that a report in which every text is bad has the shape of the
+// format and nothing that came from the text.
+func checkHarmless(t *testing.T, extension, out, bad string) {
+	t.Helper()
+	for _, c := range out {
+		if c != '\n' && !unicode.IsPrint(c) {
+			t.Fatalf("%U came through", c)
+		}
+	}
+	for line := range strings.Lines(out) {
+		if strings.HasPrefix(strings.TrimSpace(line), "::") || extension != "sarif" && strings.Contains(line, "##[") {
+			t.Errorf("a workflow command: %q", line)
+		}
+		if strings.ContainsAny(line[:1], "=+@") {
+			t.Errorf("a line begins like a formula: %q", line)
+		}
+	}
+	switch extension {
+	case "sarif":
+		checkSARIF(t, []byte(out))
+	case "junit.xml":
+		checkXML(t, out)
+	}
+}
+
+// checkXML reads to the end and knows every element.
+func checkXML(t *testing.T, out string) {
+	t.Helper()
+	known := map[string]bool{
+		"testsuites": true, "testsuite": true, "properties": true, "property": true, "testcase": true,
+		"failure": true, "error": true, "skipped": true, "system-out": true,
+	}
+	d := xml.NewDecoder(strings.NewReader(out))
+	d.Strict = true
+	for {
+		token, err := d.Token()
+		if errors.Is(err, io.EOF) {
+			return
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		switch element := token.(type) {
+		case xml.StartElement:
+			if !known[element.Name.Local] {
+				t.Fatalf("an element %s", element.Name.Local)
+			}
+		case xml.Comment, xml.Directive:
+			t.Fatalf("%T: %s", token, token)
+		}
+	}
+}
+
+// checkSARIF checks what the standard and its schema ask of what a report writes. The
+// schema itself is asked by the tests against real counterparts.
+func checkSARIF(t *testing.T, raw []byte) {
+	t.Helper()
+	var log struct {
+		Schema  string `json:"$schema"`
+		Version string `json:"version"`
+		Runs    []struct {
+			Tool struct {
+				Driver struct {
+					Name  string `json:"name"`
+					Rules []struct {
+						ID string `json:"id"`
+					} `json:"rules"`
+				} `json:"driver"`
+			} `json:"tool"`
+			Artifacts []struct {
+				Location struct {
+					URI string `json:"uri"`
+				} `json:"location"`
+			} `json:"artifacts"`
+			Results []struct {
+				RuleID    string `json:"ruleId"`
+				RuleIndex int    `json:"ruleIndex"`
+				Kind      string `json:"kind"`
+				Level     string `json:"level"`
+				Message   struct {
+					Text string `json:"text"`
+				} `json:"message"`
+				Locations []struct {
+					Physical struct {
+						Artifact struct {
+							URI   string `json:"uri"`
+							Index int    `json:"index"`
+						} `json:"artifactLocation"`
+					} `json:"physicalLocation"`
+				} `json:"locations"`
+			} `json:"results"`
+		} `json:"runs"`
+	}
+	if err := json.Unmarshal(raw, &log); err != nil {
+		t.Fatal(err)
+	}
+	if log.Version != "2.1.0" || len(log.Runs) != 1 {
+		t.Fatalf("version %q, %d runs", log.Version, len(log.Runs))
+	}
+	run := log.Runs[0]
+	ids := make(map[string]bool)
+	for _, rule := range run.Tool.Driver.Rules {
+		if rule.ID == "" || ids[rule.ID] {
+			t.Errorf("rule %q is empty or stands twice", rule.ID)
+		}
+		ids[rule.ID] = true
+	}
+	for i, r := range run.Results {
+		if run.Tool.Driver.Rules[r.RuleIndex].ID != r.RuleID {
+			t.Errorf("result %d: rule %d is not %q", i, r.RuleIndex, r.RuleID)
+		}
+		// 3.27.9: a kind other than "fail" has the level "none".
+		if (r.Kind == "fail") == (r.Level == "none") || r.Kind != "fail" && r.Kind != "pass" {
+			t.Errorf("result %d: kind %q with level %q", i, r.Kind, r.Level)
+		}
+		if r.Message.Text == "" || strings.Contains(r.Message.Text, "](") || strings.Contains(r.Message.Text, "{0") {
+			t.Errorf("result %d: the message %q is empty, or has a link or an argument", i, r.Message.Text)
+		}
+		where := r.Locations[0].Physical.Artifact
+		if run.Artifacts[where.Index].Location.URI != where.URI {
+			t.Errorf("result %d: artifact %d is not %q", i, where.Index, where.URI)
+		}
+		first, _, _ := strings.Cut(where.URI, "/")
+		if where.URI == "" || first == "" || strings.ContainsAny(where.URI, "\\ <>\"{}|^`#") || strings.Contains(first, ":") {
+			t.Errorf("result %d: %q is no relative URI", i, where.URI)
+		}
+	}
+}
