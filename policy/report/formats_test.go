@@ -20,6 +20,7 @@ import (
 var formats = map[string]func(*report.Report, io.Writer) error{
 	"sarif":     func(r *report.Report, w io.Writer) error { return r.WriteSARIF(w, "1.2.3") },
 	"junit.xml": (*report.Report).WriteJUnit,
+	"md":        (*report.Report).WriteMarkdown,
 }
 
 func written(t *testing.T, r *report.Report, write func(*report.Report, io.Writer) error) string {
@@ -179,6 +180,7 @@ var markup = map[string]string{
 	"template":         `{{.}} ${x} {0}`,
 	"markdown link":    `[click](https://evil.example) ![i](https://evil.example/i.png)`,
 	"markdown heading": "# Allowed",
+	"table, escaped":   `a \| b \\| c`,
 	"markdown table":   "a | b | ✅ allow |",
 	"backticks":        "` `` ``` a ````<b>",
 	"mention":          "@octocat #1 https://evil.example www.evil.example",
@@ -203,6 +205,30 @@ func TestHostileMarkup(t *testing.T) {
 				t.Parallel()
 				checkHarmless(t, extension, written(t, poisoned(bad), write), bad)
 			})
+		}
+	}
+}
+
+// TestMarkdownIsBounded: what does not fit is counted, and never a refusal behind
+// what was allowed.
+func TestMarkdownIsBounded(t *testing.T) {
+	t.Parallel()
+	var images []*report.Image
+	for range 5000 {
+		images = append(images, poisoned(strings.Repeat("é`", 300)).Images[0])
+	}
+	for _, i := range images {
+		i.Verdict = policy.Allow
+	}
+	last := denied()
+	last.Image = "registry.example/refused:1"
+	out := written(t, report.New(nil, noon, append(images, last)...), (*report.Report).WriteMarkdown)
+	if len(out) > 1<<20 {
+		t.Errorf("%d bytes", len(out))
+	}
+	for _, want := range []string{"### ❌ DENY `registry.example/refused:1`", "| ❌ DENY | `registry.example/refused:1`", "the details of ", "5001 images: 5000 allowed, 1 denied"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("does not say %q", want)
 		}
 	}
 }

@@ -32,6 +32,8 @@ func checkHarmless(t *testing.T, extension, out, bad string) {
 		checkSARIF(t, []byte(out))
 	case "junit.xml":
 		checkXML(t, out)
+	case "md":
+		checkMarkdown(t, out, bad)
 	}
 }
 
@@ -135,6 +137,61 @@ func checkSARIF(t *testing.T, raw []byte) {
 		first, _, _ := strings.Cut(where.URI, "/")
 		if where.URI == "" || first == "" || strings.ContainsAny(where.URI, "\\ <>\"{}|^`#") || strings.Contains(first, ":") {
 			t.Errorf("result %d: %q is no relative URI", i, where.URI)
+		}
+	}
+}
+
+// checkMarkdown takes the code spans out, as CommonMark 6.1 finds them, and looks for
+// anything of the text in the rest.
+func checkMarkdown(t *testing.T, out, bad string) {
+	t.Helper()
+	for line := range strings.Lines(out) {
+		outside := withoutCode(t, strings.TrimSuffix(line, "\n"))
+		for _, sign := range []string{"<", "](", "![", "@", "://", "www.", "`", "#1", "evil", "_", "~"} {
+			if strings.Contains(outside, sign) {
+				t.Errorf("%q came through outside of code: %q", sign, outside)
+			}
+		}
+		if inTable := strings.HasPrefix(line, "| "); inTable {
+			if bars := strings.Count(line, "|"); bars != 6 {
+				t.Errorf("a row has %d bars: %q", bars, line)
+			}
+		}
+		if len(bad) > 3 && strings.HasPrefix(strings.TrimLeft(line, " -"), bad) {
+			t.Errorf("a line begins with the text: %q", line)
+		}
+	}
+}
+
+// withoutCode removes the code spans of a line.
+func withoutCode(t *testing.T, line string) string {
+	t.Helper()
+	var out strings.Builder
+	for {
+		at := strings.IndexByte(line, '`')
+		if at < 0 {
+			return out.String() + line
+		}
+		out.WriteString(line[:at])
+		rest := strings.TrimLeft(line[at:], "`")
+		fence := line[at : len(line)-len(rest)]
+		end := -1
+		for from := 0; from < len(rest); {
+			start := strings.IndexByte(rest[from:], '`')
+			if start < 0 {
+				break
+			}
+			start += from
+			after := strings.TrimLeft(rest[start:], "`")
+			if len(rest)-len(after)-start == len(fence) {
+				end, line = start, after
+				break
+			}
+			from = len(rest) - len(after)
+		}
+		if end < 0 {
+			t.Errorf("a code span has no end: %q", line)
+			return out.String()
 		}
 	}
 }

@@ -183,7 +183,9 @@ func (t *text) attempt(a policy.Attempt) {
 	}
 	t.more("counted: " + what)
 	t.more("         in " + a.Origin)
-	t.witnesses(a)
+	for _, l := range witnessLines(&a) {
+		t.more(fmt.Sprintf("         %-9s %s", l.name+":", l.value))
+	}
 	if len(a.Checks) > 0 {
 		steps := make([]string, len(a.Checks))
 		for i, step := range a.Checks {
