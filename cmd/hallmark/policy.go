@@ -24,6 +24,7 @@ func policyCommands(a *app) []*cobra.Command {
 	return []*cobra.Command{
 		newPolicyLintCommand(a),
 		newPolicyTestCommand(a),
+		newPolicyDiffCommand(a),
 		newPolicySchemaCommand(a),
 		newPolicyFmtCommand(a),
 	}

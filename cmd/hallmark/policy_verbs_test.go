@@ -142,3 +142,38 @@ func TestPolicySchema(t *testing.T) {
 		"schema takes nothing": {[]string{"schema", "x"}, 64, "no argument"},
 	})
 }
+
+func TestPolicyDiff(t *testing.T) {
+	t.Parallel()
+	w := newVerifyWorld(t)
+	records := filepath.Join(w.dir, "records")
+	if err := os.Mkdir(records, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if code, _, stderr := w.hallmark("verify", w.signed.Ref(), w.attested.Ref(), w.bare.Ref(), "--policy", w.policyFile, "--record", filepath.Join(records, "all.record")); code != 1 {
+		t.Fatalf("exit %d: %s", code, stderr)
+	}
+	w.Close()
+	other := w.file("other.yaml", `apiVersion: hallmark.dev/v1alpha1
+kind: TrustPolicy
+metadata: {name: other}
+signers: {release: {keys: [{file: release.pub}]}}
+rules: [{name: all, images: ["**"], require: {statements: [{type: "https://slsa.dev/provenance/v1", from: [release]}]}}]
+`)
+	pair := []string{w.policyFile, other, "--against", records}
+	w.runAll(t, []string{"policy", "diff"}, map[string]verbCase{
+		"stricter":           {pair, 1, "- " + w.signed.Ref() + "\n    allow (rule all) -> deny NO_ATTESTATION (rule all)"},
+		"laxer":              {pair, 1, "+ " + w.attested.Ref() + "\n    deny NO_SIGNATURE (rule all) -> allow (rule all)"},
+		"another reason":     {pair, 1, "~ " + w.bare.Ref()},
+		"counted":            {pair, 1, "3 images, 3 changed, 0 could"},
+		"json":               {append(pair[:4:4], "--output", "json"), 1, `"changed": 3`},
+		"the same":           {[]string{w.policyFile, w.policyFile, "--against", records}, 0, "3 images, 0 changed"},
+		"the same, all":      {[]string{w.policyFile, w.policyFile, "--against", records, "--all"}, 0, w.signed.Ref()},
+		"no records":         {[]string{w.policyFile, other}, 64, "--against"},
+		"a folder without":   {[]string{w.policyFile, other, "--against", t.TempDir()}, 2, "no *.record"},
+		"a record not there": {[]string{w.policyFile, other, "--against", records + "x"}, 2, "no such file"},
+		"a policy not there": {[]string{w.policyFile, other + "x", "--against", records}, 2, "no such file"},
+		"no time":            {append(pair[:4:4], "--at", "soon"), 64, "soon"},
+		"one policy":         {[]string{w.policyFile, "--against", records}, 64, "--help"},
+	})
+}
