@@ -204,6 +204,9 @@ func (c *compiler) demands(entry *requireEntry) []demand {
 	if e := entry.SBOM; e != nil {
 		all = append(all, c.sbom(e))
 	}
+	if e := entry.Vulnerabilities; e != nil {
+		all = append(all, c.vulnerabilities(e))
+	}
 	for i := range entry.Statements {
 		all = append(all, c.statement(&entry.Statements[i], "statements["+strconv.Itoa(i)+"]"))
 	}

@@ -118,7 +118,7 @@ func (p *Policy) Decide(img Image, at time.Time) Decision {
 	for _, d := range r.demands {
 		for i, part := range parts {
 			outcome := d.judge(part)
-			if outcome.Name == "sbom" && i == 0 && len(parts) > 1 && img.Index {
+			if (outcome.Name == "sbom" || outcome.Name == demandVulnerabilities) && i == 0 && len(parts) > 1 && img.Index {
 				// An SBOM lists what is in an image. An index holds nothing but its
 				// platforms, and each of those is asked for one of its own.
 				continue

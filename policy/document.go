@@ -71,13 +71,15 @@ type ruleEntry struct {
 
 // requireEntry holds the demands of a rule.
 type requireEntry struct {
-	node `later:"vulnerabilities,sameRun,summary"`
+	node `later:"sameRun,summary"`
 	// Signatures demands signatures on the digest. An attestation is no signature.
 	Signatures *signaturesEntry `policy:"signatures"`
 	// Provenance demands SLSA provenance, v0.2 or v1.
 	Provenance *provenanceEntry `policy:"provenance"`
 	// SBOM demands a software bill of materials that has packages.
 	SBOM *sbomEntry `policy:"sbom"`
+	// Vulnerabilities demands a vulnerability scan that found nothing too bad.
+	Vulnerabilities *vulnerabilitiesEntry `policy:"vulnerabilities"`
 	// Statements demands further in-toto statements, each entry by itself.
 	Statements []statementEntry `policy:"statements"`
 }

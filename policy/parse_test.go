@@ -255,7 +255,6 @@ func TestLaterEntries(t *testing.T) {
 	t.Parallel()
 	for _, row := range [][2]string{
 		{"        ref: refs/tags/v*", "        parameters: {x: y}"},
-		{"      sbom:", "      vulnerabilities: {from: [release]}\n      sbom:"},
 		{"      sbom:", "      sameRun: [provenance, sbom]\n      sbom:"},
 		{"      sbom:", "      summary: {from: [release]}\n      sbom:"},
 	} {

@@ -29,6 +29,7 @@ func TestReference(t *testing.T) {
 	got := strings.NewReplacer(
 		"{{example}}", strings.TrimSpace(strings.NewReplacer("a.pub", "keys/release.pub", "b.pub", "keys/ops-2026.pub", "c.pub", "keys/ops-2025.pub").Replace(full)),
 		"{{tables}}", tables.String(),
+		"{{content}}", strings.TrimSpace(strings.ReplaceAll(contentExample, "a.pub", "keys/release.pub")),
 		"{{keyless}}", strings.TrimSpace(strings.NewReplacer("other.json", "roots/acme.json", "corp.pem", "corp-root.pem", "issuing.pem", "corp-issuing.pem").Replace(identities)),
 		"{{cost}}", fmt.Sprint(maxConditionCost),
 		"{{bytes}}", fmt.Sprint(maxConditionStatement>>20),
