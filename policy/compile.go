@@ -23,7 +23,7 @@ var signerName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]{0,62}[A-Za-z0-9
 
 // decodeDocument fills d from a scanned tree.
 func decodeDocument(tree *yaml.Node, d *document, f *faults) {
-	decoder{f}.mapping(tree, reflect.ValueOf(d).Elem(), "")
+	decoder{f, make(layouts)}.mapping(tree, reflect.ValueOf(d).Elem(), "")
 }
 
 // compiler makes a Policy from a document, and the document canonical on the way.
@@ -33,6 +33,7 @@ type compiler struct {
 	roots      map[string]*anchor
 	signers    map[string]*signer
 	groups     map[string][]text
+	builders   builders
 	terms      map[string]terms // by key ID
 	conditions conditionCompiler
 }
@@ -49,6 +50,7 @@ func (c *compiler) policy(d *document) *Policy {
 	c.allRoots(d)
 	c.allSigners(d)
 	c.allGroups(d)
+	c.builders = c.allBuilders(d)
 	p.roots, p.revoked, p.terms = c.anchors(), c.revocations(d), c.binding()
 	p.rootEnds = c.rootEnds()
 	names := make(map[string]bool)
@@ -69,11 +71,7 @@ func (c *compiler) policy(d *document) *Policy {
 	slices.SortFunc(d.Signers, func(a, b signerEntry) int { return cmp.Compare(a.Name.value, b.Name.value) })
 	slices.SortFunc(d.Rules, func(a, b ruleEntry) int { return cmp.Compare(a.Name.value, b.Name.value) })
 	slices.SortFunc(p.rules, func(a, b *rule) int { return cmp.Compare(a.name, b.name) })
-	var err error
-	if p.yaml, err = encode(d); err != nil {
-		c.add(position{}, "", "", err)
-		return nil
-	}
+	p.yaml = encode(d)
 	if len(p.yaml) > MaxBytes {
 		c.addf(position{1, 1}, "", "split it", "with its keys it has %d bytes, at most %d are read", len(p.yaml), MaxBytes)
 		return nil

@@ -42,7 +42,11 @@ type condition struct {
 
 // conditionCompiler makes CEL's environment when it meets the first condition:
 // a policy without one does not pay for it.
-type conditionCompiler struct{ env *cel.Env }
+type conditionCompiler struct {
+	env *cel.Env
+	// done are the expressions that were compiled: rules often ask the same.
+	done map[string]condition
+}
 
 func (c *conditionCompiler) environment() (*cel.Env, error) {
 	if c.env != nil {
@@ -96,6 +100,9 @@ var (
 // compile reads one expression. The position in the error is inside the
 // expression, from 1; 0 where there is none.
 func (c *conditionCompiler) compile(expression string) (condition, position, error) {
+	if known, found := c.done[expression]; found {
+		return known, position{}, nil
+	}
 	environment, err := c.environment()
 	if err != nil {
 		return condition{}, position{}, err
@@ -129,7 +136,12 @@ func (c *conditionCompiler) compile(expression string) (condition, position, err
 	if err != nil {
 		return condition{}, position{}, errors.New(wording.Short(strings.ReplaceAll(err.Error(), "\n", " ")))
 	}
-	return condition{expression, program}, position{}, nil
+	made := condition{expression, program}
+	if c.done == nil {
+		c.done = make(map[string]condition)
+	}
+	c.done[expression] = made
+	return made, position{}, nil
 }
 
 // holds evaluates the condition on a statement's tree. Everything but the truth

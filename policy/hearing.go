@@ -18,6 +18,25 @@ type hearing struct {
 	// ends are the first instants at which the facts, in their order, count no more;
 	// zero is never.
 	ends []time.Time
+	// tried describe the facts, in their order, before any demand has judged them.
+	tried []Attempt
+}
+
+// attempt describes the fact at an index as tried evidence.
+func (h hearing) attempt(i int) Attempt {
+	if i < len(h.tried) {
+		return h.tried[i]
+	}
+	return attempt(h.Findings.Facts[i])
+}
+
+// describe fills tried: several demands look at each fact.
+func (h hearing) describe() hearing {
+	h.tried = make([]Attempt, len(h.Findings.Facts))
+	for i, f := range h.Findings.Facts {
+		h.tried[i] = attempt(f)
+	}
+	return h
 }
 
 // end returns the first instant at which the fact at an index counts no more; zero
@@ -51,7 +70,7 @@ func later(a, b time.Time) time.Time {
 func (p *Policy) inForce(part Part, at time.Time) hearing {
 	h := hearing{Part: part, at: at}
 	if len(p.revoked) == 0 && len(p.terms) == 0 && len(p.rootEnds) == 0 {
-		return h
+		return h.describe()
 	}
 	facts := make([]verify.Fact, 0, len(part.Findings.Facts))
 	rejected := slices.Clone(part.Findings.Rejected)
@@ -75,7 +94,7 @@ func (p *Policy) inForce(part Part, at time.Time) hearing {
 		facts, h.ends = append(facts, f), append(h.ends, end)
 	}
 	h.Findings.Facts, h.Findings.Rejected = facts, rejected
-	return h
+	return h.describe()
 }
 
 // refusal is what becomes of a fact that does not count.

@@ -36,20 +36,21 @@ func (d *signatureDemand) judge(part hearing) Demand {
 	result := Demand{Name: "signatures", Wanted: d.wanted()}
 	var proven []verify.Signer
 	var ends []time.Time // of those
+	strangers := refuser{from: d.from}
 	var statements []Attempt
 	for i, f := range part.Findings.Facts {
 		if a, other := elsewhere(f, part.Part); other {
 			result.Tried = append(result.Tried, a)
 			continue
 		}
-		a := attempt(f)
+		a := part.attempt(i)
 		if f.Kind != verify.KindSignature {
 			a.Reason, a.Detail = verify.ReasonPredicateType, "an attestation is not a signature"
 			statements = append(statements, a)
 			continue
 		}
 		if names := d.from.has(f.Signer); len(names) == 0 {
-			a.Reason, a.Detail = d.from.refusal(f.Signer)
+			a.Reason, a.Detail = strangers.of(f.Signer)
 		} else if end, reason, detail := d.choice.judge(f, part.at); reason != "" {
 			a.Reason, a.Detail = reason, detail
 		} else {

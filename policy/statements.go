@@ -26,6 +26,8 @@ type statementDemand struct {
 	// bind makes holds anew for one digest, where what is asked depends on it; nil
 	// where it does not.
 	bind func(hearing) func(*attest.Statement) (verify.Reason, string)
+	// proves judges in place of holds where the signer matters too; else nil.
+	proves func(verify.Fact) (verify.Reason, string)
 	// content tells that holds asks for the image's content.
 	content bool
 	hint    string
@@ -54,6 +56,7 @@ func (d *statementDemand) judge(part hearing) Demand {
 	}
 	var others []Attempt
 	var contenders []contender
+	strangers := refuser{from: d.from}
 	relevant, facts := 0, part.Findings.Facts
 	result.Tried = make([]Attempt, 0, len(facts)+len(part.Findings.Rejected)) // contenders point into it
 	for i, f := range facts {
@@ -61,7 +64,7 @@ func (d *statementDemand) judge(part hearing) Demand {
 			result.Tried = append(result.Tried, a)
 			continue
 		}
-		a := attempt(f)
+		a := part.attempt(i)
 		if f.Kind != verify.KindStatement || f.Statement == nil || !slices.Contains(d.uris, f.Statement.PredicateType) {
 			a.Reason, a.Detail = verify.ReasonPredicateType, "it is something else"
 			others = append(others, a)
@@ -69,13 +72,17 @@ func (d *statementDemand) judge(part hearing) Demand {
 		}
 		relevant++
 		if d.from.has(f.Signer) == nil {
-			a.Reason, a.Detail = d.from.refusal(f.Signer)
+			a.Reason, a.Detail = strangers.of(f.Signer)
 			result.Tried = append(result.Tried, a)
 			continue
 		}
 		var end time.Time
 		if end, a.Reason, a.Detail = d.choice.judge(f, part.at); a.Reason == "" {
-			a.Reason, a.Detail = holds(f.Statement)
+			if d.proves != nil {
+				a.Reason, a.Detail = d.proves(f)
+			} else {
+				a.Reason, a.Detail = holds(f.Statement)
+			}
 			a.Accepted = a.Reason == ""
 		}
 		result.Tried = append(result.Tried, a)
