@@ -8,6 +8,10 @@ import (
 	"strings"
 	"testing"
 	"unicode"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/hallmark-project/hallmark/policy/report"
 )
 
 // checkHarmless checks that a report in which every text is bad has the shape of the
@@ -23,7 +27,7 @@ func checkHarmless(t *testing.T, extension, out, bad string) {
 		if strings.HasPrefix(strings.TrimSpace(line), "::") || extension != "sarif" && strings.Contains(line, "##[") {
 			t.Errorf("a workflow command: %q", line)
 		}
-		if strings.ContainsAny(line[:1], "=+@") {
+		if strings.ContainsAny(line[:1], "=+@") && !strings.HasPrefix(line, "@media (") && line != "@media print {\n" {
 			t.Errorf("a line begins like a formula: %q", line)
 		}
 	}
@@ -32,6 +36,8 @@ func checkHarmless(t *testing.T, extension, out, bad string) {
 		checkSARIF(t, []byte(out))
 	case "junit.xml":
 		checkXML(t, out)
+	case "html":
+		checkHTML(t, out)
 	case "md":
 		checkMarkdown(t, out, bad)
 	}
@@ -193,5 +199,50 @@ func withoutCode(t *testing.T, line string) string {
 			t.Errorf("a code span has no end: %q", line)
 			return out.String()
 		}
+	}
+}
+
+// checkHTML compares the elements and attributes of the page with those of the same
+// report with a harmless text: nothing of the text may be one.
+func checkHTML(t *testing.T, out string) {
+	t.Helper()
+	want := tags(t, written(t, poisoned("harmless"), (*report.Report).WriteHTML))
+	got := tags(t, out)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("other elements than of a harmless report (-want +got):\n%s", diff)
+	}
+	for _, never := range []string{"<script", "src=", "http-equiv=\"refresh", " on", "style=", "url(", "@import", "<link", "<iframe"} {
+		for _, tag := range got {
+			if strings.Contains(tag, never) {
+				t.Errorf("the page has %q in %q", never, tag)
+			}
+		}
+	}
+}
+
+// tags lists what stands between < and > in a page, quoted texts included.
+func tags(t *testing.T, page string) []string {
+	t.Helper()
+	var all []string
+	for {
+		_, rest, found := strings.Cut(page, "<")
+		if !found {
+			return all
+		}
+		end, quoted := -1, false
+		for i, c := range rest {
+			if c == '"' {
+				quoted = !quoted
+			}
+			if c == '>' && !quoted {
+				end = i
+				break
+			}
+		}
+		if end < 0 {
+			t.Fatalf("no end of an element: %.80q", rest)
+		}
+		all = append(all, rest[:end])
+		page = rest[end:]
 	}
 }

@@ -194,7 +194,7 @@ func (m *markdown) attempt(a *policy.Attempt) {
 		m.item(1, "counted", what)
 		m.item(2, "in", a.Origin)
 		for _, line := range witnessLines(a) {
-			m.item(2, line.name, line.value)
+			m.item(2, line.Name, line.Value)
 		}
 		return
 	}

@@ -184,7 +184,7 @@ func (t *text) attempt(a policy.Attempt) {
 	t.more("counted: " + what)
 	t.more("         in " + a.Origin)
 	for _, l := range witnessLines(&a) {
-		t.more(fmt.Sprintf("         %-9s %s", l.name+":", l.value))
+		t.more(fmt.Sprintf("         %-9s %s", l.Name+":", l.Value))
 	}
 	if len(a.Checks) > 0 {
 		steps := make([]string, len(a.Checks))

@@ -10,7 +10,7 @@ import (
 )
 
 // line is one named text.
-type line struct{ name, value string }
+type line struct{ Name, Value string }
 
 // witnessLines says who vouches for keyless evidence.
 func witnessLines(a *policy.Attempt) []line {
