@@ -27,6 +27,9 @@ type document struct {
 	// Groups are lists of signers by a name of their own. In `from` a group stands for
 	// its members, each counted by itself.
 	Groups groups `policy:"groups" example:"{maintainers: [ann, ben]}"`
+	// Builders say which SLSA build level builders reach, and who may speak for them.
+	// What stands here counts in place of what Hallmark knows of the builder.
+	Builders []builderEntry `policy:"builders"`
 	// Rules say what images need. Exactly one rule governs an image: the one whose
 	// pattern is the most specific.
 	Rules []ruleEntry `policy:"rules,required"`
@@ -93,27 +96,6 @@ type signaturesEntry struct {
 	// not signatures, and one key never counts twice.
 	AtLeast number `policy:"atLeast" default:"1" example:"2"`
 	// MaxAge is how long ago each may have been signed, by its trusted time.
-	MaxAge span `policy:"maxAge" default:"any age" example:"90d"`
-}
-
-// provenanceEntry demands one provenance statement that meets every field.
-type provenanceEntry struct {
-	node `later:"parameters"`
-	// From names the signers whose provenance counts.
-	From []text `policy:"from,required" example:"release"`
-	// Builder lists the accepted builder IDs, compared letter by letter. Without it
-	// every builder that the signer names is accepted.
-	Builder []text `policy:"builder" default:"any" example:"https://github.com/actions/runner/github-hosted"`
-	// Source is the address of the repository that must have been built. Scheme and
-	// host are compared without regard to case, the path letter by letter.
-	Source text `policy:"source" default:"any" example:"https://github.com/acme/app"`
-	// Ref is the git ref that must have been built: exact, or with `*` inside a
-	// part, or with `/**` at the end.
-	Ref text `policy:"ref" default:"any" example:"refs/tags/v*"`
-	// Which says how several are combined: `any`: one that meets the demand is
-	// enough; `all`: each must; `latest`: the one with the latest trusted time must.
-	Which text `policy:"which" default:"any" oneof:"any,all,latest" example:"latest"`
-	// MaxAge is how long ago it may have been signed, by its trusted time.
 	MaxAge span `policy:"maxAge" default:"any age" example:"90d"`
 }
 

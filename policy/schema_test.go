@@ -149,6 +149,8 @@ func leafSchema(description string) map[string]any {
 		return matches
 	case "mapping of OIDs to matches":
 		return map[string]any{"type": "object", "minProperties": 1, "propertyNames": map[string]any{"pattern": dottedOID.String()}, "additionalProperties": matches}
+	case "mapping of paths to matches":
+		return map[string]any{"type": "object", "minProperties": 1, "additionalProperties": matches}
 	case "whole number":
 		return map[string]any{"type": "integer", "minimum": 0, "maximum": maxList}
 	case "`true`":
