@@ -65,7 +65,7 @@ func (l *linter) pinned(root named) {
 	if !file.there() || file.text() == "public-good" || strings.Contains(file.text(), "\n") || strings.HasPrefix(strings.TrimSpace(file.text()), "{") || root.get("sha256").there() {
 		return
 	}
-	l.add(RootUnpinned, file, "add the file's sha256, if this version of the language has it", "%s is trusted whatever it holds", file.text())
+	l.add(RootUnpinned, file, "add the file's `sha256`", "%s is trusted whatever it holds", file.text())
 }
 
 // asksLittle looks at the witnesses that a trust root wants.
