@@ -126,7 +126,7 @@ func (c *compiler) embed(t *text, begin string, pin *text) ([]byte, bool) {
 }
 
 // pinned compares content with the digest that a policy demands of it.
-func (c *compiler) pinned(raw []byte, pin *text) bool {
+func (c *faults) pinned(raw []byte, pin *text) bool {
 	if pin == nil || !pin.written() {
 		return true
 	}

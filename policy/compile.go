@@ -4,13 +4,10 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"reflect"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
-
-	"go.yaml.in/yaml/v3"
 
 	"github.com/hallmark-project/hallmark/attest/digest"
 	"github.com/hallmark-project/hallmark/attest/wording"
@@ -20,11 +17,6 @@ import (
 const maxPatterns = 2000
 
 var signerName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]{0,62}[A-Za-z0-9])?$`)
-
-// decodeDocument fills d from a scanned tree.
-func decodeDocument(tree *yaml.Node, d *document, f *faults) {
-	decoder{f, make(layouts)}.mapping(tree, reflect.ValueOf(d).Elem(), "")
-}
 
 // compiler makes a Policy from a document, and the document canonical on the way.
 type compiler struct {

@@ -109,6 +109,7 @@ func (l layouts) of(t reflect.Type) *layout {
 type decoder struct {
 	*faults
 	known layouts
+	part  bool // of a policy in several files: it need not have signers and rules
 }
 
 func (d decoder) mapping(n *yaml.Node, v reflect.Value, path string) {
@@ -131,7 +132,7 @@ func (d decoder) mapping(n *yaml.Node, v reflect.Value, path string) {
 		d.value(n.Content[i+1], v.Field(entries[known].index), entries[known].byName, entries[known], join(path, key.Value))
 	}
 	for _, e := range entries {
-		if e.required && !seen[e.name] {
+		if e.required && !seen[e.name] && (path != "" || !d.part || e.name != "signers" && e.name != "rules") {
 			d.addf(at, join(path, e.name), "", "it is missing")
 		}
 	}

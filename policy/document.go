@@ -18,6 +18,8 @@ type document struct {
 	Kind text `policy:"kind,required" example:"TrustPolicy"`
 	// Metadata names the policy.
 	Metadata *metadata `policy:"metadata,required"`
+	// Include names further files of the policy, by digest.
+	Include []includeEntry `policy:"include"`
 	// TrustRoots are the authorities and logs that keyless signers are proved
 	// with. An identity counts only if the root of its own signer proved it.
 	TrustRoots []rootEntry `policy:"trustRoots" map:"name"`

@@ -95,6 +95,9 @@ func TestEveryFieldHasAnEffect(t *testing.T) {
 		"exceptions[].owner":                {"owner: us, ", "", true},
 		"exceptions[].ticket":               {"ticket: T-1, ", "", true},
 		"exceptions[].expires":              {"expires: 2026-12-31", "expires: 2026-03-01", false},
+		"include[]":                         {including, "", true},
+		"include[].file":                    {"file: more.yaml", "file: less.yaml", true},
+		"include[].sha256":                  {"sha256: '" + digest.FromBytes([]byte(moreFile)).Hex(), "sha256: '" + strings.Repeat("0", 64), true},
 		// The second statements below fail, which `any` does not mind; none has a time.
 		prefix + "signatures.maxAge":   {"atLeast: 2}", "atLeast: 2, maxAge: 1h}", false},
 		prefix + "provenance.which":    {"source: " + source, "which: all\n        source: " + source, false},
@@ -107,6 +110,9 @@ func TestEveryFieldHasAnEffect(t *testing.T) {
 	base := strings.NewReplacer("platforms: all", "platforms: index", "release: {keys", "third: {keys: [{file: t.pub}]}\n  release: {keys").Replace(full)
 	// What a case needs the policy to say before its change.
 	before := map[string][2]string{
+		"include[]":                   {"signers:\n  third: {keys: [{file: t.pub}]}\n  release: {keys: [{file: a.pub}]}\n", including + "signers:\n  third: {keys: [{file: t.pub}]}\n"},
+		"include[].file":              {"signers:\n  third: {keys: [{file: t.pub}]}\n  release: {keys: [{file: a.pub}]}\n", including + "signers:\n  third: {keys: [{file: t.pub}]}\n"},
+		"include[].sha256":            {"signers:\n  third: {keys: [{file: t.pub}]}\n  release: {keys: [{file: a.pub}]}\n", including + "signers:\n  third: {keys: [{file: t.pub}]}\n"},
 		"exceptions[]":                {"rules:\n", exceptionFor(imageDigest.String()) + "rules:\n"},
 		"groups":                      {"signers:\n  third: {keys: [{file: t.pub}]}\n  release: {", "groups: {release: [rel]}\nsigners:\n  third: {keys: [{file: t.pub}]}\n  rel: {"},
 		"signers[].timesFrom":         {"signers:\n", "trustRoots: {public: {sigstore: root.json}}\nsigners:\n"},

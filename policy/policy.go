@@ -61,22 +61,7 @@ const PublicGood = "sigstore:public-good"
 // rules that could both govern one image make the whole policy invalid. The
 // error is an *[Invalid] with every fault and its place.
 func Parse(name string, data []byte, read func(path string) ([]byte, error)) (*Policy, error) {
-	f := &faults{file: name}
-	tree := parseYAML(data, f)
-	if tree == nil {
-		return nil, f.err()
-	}
-	d := &document{}
-	decodeDocument(tree, d, f)
-	if err := f.err(); err != nil {
-		return nil, err
-	}
-	c := &compiler{faults: f, read: read}
-	p := c.policy(d)
-	if err := f.err(); err != nil {
-		return nil, err
-	}
-	return p, nil
+	return ParseFiles([]File{{name, data}}, read)
 }
 
 // ForKey returns the policy behind `--key`: one rule for every image that wants
