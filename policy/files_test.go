@@ -71,7 +71,7 @@ func TestFaultsOfFiles(t *testing.T) {
 		"PO-12 no YAML":            {"a: [", "3.yaml:"},
 		"PO-12 BOM":                {"\xef\xbb\xbf" + fileHead, "3.yaml:1:1: it starts with a byte order mark"},
 		"PO-09 empty":              {"", "3.yaml:1:1: policy demands nothing"},
-		"an unknown signer":        {fileHead + "rules:\n  - {name: three, images: [y.io/*], require: {signatures: {from: [aa]}}}\n", "3.yaml:5:66: rules[0].require.signatures.from[0]"},
+		"an unknown signer":        {fileHead + "rules:\n  - {name: three, images: [y.io/*], require: {signatures: {from: [aa]}}}\n", "3.yaml:5:67: rules[0].require.signatures.from[0]"},
 		"a condition that is none": {fileHead + "rules:\n  - {name: three, images: [y.io/*], require: {statements: [{type: custom, from: [a], cel: ['statement ==']}]}}\n", "3.yaml:5:"},
 	} {
 		_, err := ParseFiles(append(all[:3:3], File{"3.yaml", []byte(row.add)}), keyFiles(t))
@@ -134,8 +134,10 @@ func TestInclude(t *testing.T) {
 		"twice":             {"[{", "[" + strings.TrimSuffix(strings.TrimPrefix(including, "include: ["), "]\n") + ", {"},
 		"its signer, again": {"rules:", "signers:\n  release: {keys: [{file: b.pub}]}\nrules:"},
 	} {
-		if e := fault(t, replaceOnce(t, with, change[0], change[1])); e.Line == 0 {
-			t.Errorf("%s: %v", name, e)
+		_, err := Parse("policy.yaml", []byte(replaceOnce(t, with, change[0], change[1])), keyFiles(t))
+		var first *Error
+		if !errors.Is(err, ErrInvalid) || !errors.As(err, &first) || first.Line == 0 {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 	if _, err := Parse("policy.yaml", []byte(with), nil); !errors.Is(err, ErrInvalid) {
