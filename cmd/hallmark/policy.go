@@ -25,6 +25,7 @@ func policyCommands(a *app) []*cobra.Command {
 		newPolicyLintCommand(a),
 		newPolicyTestCommand(a),
 		newPolicyDiffCommand(a),
+		newPolicyLearnCommand(a),
 		newPolicySchemaCommand(a),
 		newPolicyFmtCommand(a),
 	}

@@ -177,3 +177,32 @@ rules: [{name: all, images: ["**"], require: {statements: [{type: "https://slsa.
 		"one policy":         {[]string{w.policyFile, "--against", records}, 64, "--help"},
 	})
 }
+
+func TestPolicyLearn(t *testing.T) {
+	t.Parallel()
+	w := newVerifyWorld(t)
+	out, file := filepath.Join(w.dir, "learnt.yaml"), filepath.Join(w.dir, "learnt.record")
+	code, _, stderr := w.hallmark("policy", "learn", w.signed.Ref(), "--key", w.keyFile, "-o", out, "--record", file)
+	if code != 0 {
+		t.Fatalf("exit %d: %s", code, stderr)
+	}
+	w.runAll(t, []string{"verify", "--policy", out}, map[string]verbCase{
+		"what it was learnt from": {[]string{w.signed.Ref()}, 0, "ALLOW"},
+		"and nothing else":        {[]string{w.bare.Ref()}, 1, "POLICY_NO_MATCH"},
+	})
+	w.runAll(t, nil, map[string]verbCase{
+		"its record":                     {[]string{"replay", file}, 0, "ALLOW"},
+		"it has no weak spots but notes": {[]string{"policy", "lint", out}, 0, ""},
+	})
+	w.runAll(t, []string{"policy", "learn"}, map[string]verbCase{
+		"printed":         {[]string{w.signed.Ref(), "--key", w.keyFile}, 0, "signatures:\n        from: [release]\n"},
+		"malformed":       {[]string{w.attested.Ref(), "--key", w.keyFile}, 1, "nothing was proved"},
+		"nothing there":   {[]string{w.bare.Ref(), "--key", w.keyFile}, 1, "nothing was proved"},
+		"no such image":   {[]string{w.Host() + "/team/none:1", "--key", w.keyFile}, 2, "not found"},
+		"no key":          {[]string{w.signed.Ref()}, 64, "--key FILE"},
+		"no image":        {[]string{"--key", w.keyFile}, 64, "--help"},
+		"a key not there": {[]string{w.signed.Ref(), "--key", w.keyFile + "x"}, 2, "no such file"},
+		"a layout":        {[]string{"oci-dir:" + w.dir, "--key", w.keyFile}, 64, "is no image of a registry"},
+		"two roots":       {[]string{w.signed.Ref(), "--keyless", "--trusted-root", "x"}, 64, "contradict"},
+	})
+}

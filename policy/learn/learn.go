@@ -232,6 +232,11 @@ func (l *learner) parse(raw []byte) (*policy.Policy, error) {
 	return p, nil
 }
 
+// Parse reads a proposal with the keys and the root that it was learnt with.
+func Parse(p *Proposal, o Options) (*policy.Policy, error) {
+	return (&learner{options: o}).parse(p.YAML)
+}
+
 // merge puts repositories with the same demands into one rule.
 func merge(rules []rule) []rule {
 	var merged []rule
