@@ -143,6 +143,9 @@ func (j *judging) decide(ctx context.Context) outcome {
 		parallel(len(unmet), func(i int) { unmet[i].lookAtTags(ctx) })
 		decision = settle()
 	}
+	if j.options.Content != nil && decision.Verdict != policy.Allow && j.lookInside(ctx, decision, all) {
+		decision = settle()
+	}
 	if decision.Verdict == policy.Deny {
 		hints, err := j.lookAtImage(ctx, target, decision)
 		if errors.Is(err, oci.ErrNotFound) && j.manifest == nil {
