@@ -70,6 +70,8 @@ func (r *Recorder) Record(v Verification) (*Record, error) {
 	for d, content := range r.blobs {
 		out.Blobs = append(out.Blobs, Blob{Digest: d, Content: content})
 	}
+	out.Contents = slices.Clone(r.contents)
+	slices.SortFunc(out.Contents, func(a, b Content) int { return cmp.Compare(a.Digest.String(), b.Digest.String()) })
 	slices.SortFunc(out.Blobs, func(a, b Blob) int { return cmp.Compare(a.Digest.String(), b.Digest.String()) })
 	return out, nil
 }
@@ -150,6 +152,9 @@ func (r *Record) check() error {
 				seen[key] = true
 			}
 		}
+	}
+	if err := r.checkContents(); err != nil {
+		return err
 	}
 	for i, image := range r.Images {
 		if err := image.check(len(r.Sources)); err != nil {

@@ -72,6 +72,8 @@ type Record struct {
 	Images []Image `json:"images"`
 	// Sources are the registries and layouts that were asked, and their answers.
 	Sources []Source `json:"sources"`
+	// Contents are what was found in layers.
+	Contents []Content `json:"contents,omitempty"`
 	// Blobs are the bytes that answers name by digest.
 	Blobs []Blob `json:"blobs"`
 }

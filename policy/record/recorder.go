@@ -14,12 +14,12 @@ import (
 
 // Recorder writes down what sources answer. Safe for concurrent use.
 type Recorder struct {
-	mu      sync.Mutex
-	sources []*watched
-	by      map[gate.Source]*watched
-	blobs   map[digest.Digest][]byte
-	bytes   int
-	answers int
+	mu       sync.Mutex
+	sources  []*watched
+	by       map[gate.Source]*watched
+	blobs    map[digest.Digest][]byte
+	bytes    int
+	contents []Content
 }
 
 // NewRecorder returns an empty recorder.

@@ -53,7 +53,7 @@ func (r *Record) Judge(ctx context.Context, o Options) (*report.Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := gate.New(p, nil, gate.Options{Platform: platform, Now: func() time.Time { return at }})
+	g := gate.New(p, nil, gate.Options{Platform: platform, Now: func() time.Time { return at }, Content: r.content()})
 	out := report.New(p, at, g.JudgeTargets(ctx, targets)...)
 	out.Insecure = append(out.Insecure, r.Insecure...)
 	for _, f := range r.Fetched {
