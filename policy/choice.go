@@ -102,6 +102,7 @@ type contender struct {
 	tried  *Attempt // accepted if it meets the demand by itself
 	signed time.Time
 	end    time.Time
+	fact   verify.Fact
 }
 
 // settle combines the contenders: whether the demand is met, and the first instant

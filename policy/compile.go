@@ -113,6 +113,7 @@ func (c *compiler) rule(entry *ruleEntry) *rule {
 	if len(r.demands) == 0 && len(c.all) == 0 {
 		c.add(entry.Require.at, entry.Require.path, "demand signatures, provenance, sbom or statements", ErrEmpty)
 	}
+	r.joins = len(entry.Require.SameRun)+len(entry.Require.Join) > 0
 	r.plan, r.anyone = c.plan(r), anyone(r.demands)
 	return r
 }
@@ -199,6 +200,13 @@ func (c *compiler) demands(entry *requireEntry) []demand {
 	}
 	for i := range entry.Statements {
 		all = append(all, c.statement(&entry.Statements[i], "statements["+strconv.Itoa(i)+"]"))
+	}
+	single := all
+	if len(entry.SameRun) > 0 {
+		all = append(all, c.sameRun(&entry.SameRun, single))
+	}
+	for i := range entry.Join {
+		all = append(all, c.join(&entry.Join[i], "join["+strconv.Itoa(i)+"]", entry, single))
 	}
 	return all
 }

@@ -115,10 +115,16 @@ func (p *Policy) Decide(img Image, at time.Time) Decision {
 			parts = append(parts, h)
 		}
 	}
+	for i := range parts {
+		parts[i].holder = i == 0 && len(parts) > 1 && img.Index
+		if r.joins {
+			parts[i].met = make(map[string][]met)
+		}
+	}
 	for _, d := range r.demands {
-		for i, part := range parts {
+		for _, part := range parts {
 			outcome := d.judge(part)
-			if (outcome.Name == "sbom" || outcome.Name == demandVulnerabilities) && i == 0 && len(parts) > 1 && img.Index {
+			if ofPlatforms(outcome.Name) && part.holder {
 				// An SBOM lists what is in an image. An index holds nothing but its
 				// platforms, and each of those is asked for one of its own.
 				continue

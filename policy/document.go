@@ -76,7 +76,7 @@ type ruleEntry struct {
 
 // requireEntry holds the demands of a rule.
 type requireEntry struct {
-	node `later:"sameRun,summary"`
+	node `later:"summary"`
 	// Signatures demands signatures on the digest. An attestation is no signature.
 	Signatures *signaturesEntry `policy:"signatures"`
 	// Provenance demands SLSA provenance, v0.2 or v1.
@@ -87,6 +87,11 @@ type requireEntry struct {
 	Vulnerabilities *vulnerabilitiesEntry `policy:"vulnerabilities"`
 	// Statements demands further in-toto statements, each entry by itself.
 	Statements []statementEntry `policy:"statements"`
+	// SameRun lists demands whose statements must name one build: `provenance`, `sbom`,
+	// `vulnerabilities`, `statements[0]`; see Several statements.
+	SameRun []text `policy:"sameRun" example:"provenance"`
+	// Join demands that statements fit together, each entry by itself.
+	Join []joinEntry `policy:"join"`
 }
 
 // signaturesEntry demands signatures.

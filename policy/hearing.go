@@ -15,6 +15,11 @@ type hearing struct {
 	at time.Time
 	// index is the index that a platform belongs to; zero for the target itself.
 	index digest.Digest
+	// holder says that it is an index whose platforms are judged too.
+	holder bool
+	// met are the statements that meet each demand that was judged already, by its
+	// name; nil where no demand of the rule asks for them.
+	met map[string][]met
 	// ends are the first instants at which the facts, in their order, count no more;
 	// zero is never.
 	ends []time.Time

@@ -253,7 +253,6 @@ func TestHostileYAML(t *testing.T) {
 func TestLaterEntries(t *testing.T) {
 	t.Parallel()
 	for _, row := range [][2]string{
-		{"      sbom:", "      sameRun: [provenance, sbom]\n      sbom:"},
 		{"      sbom:", "      summary: {from: [release]}\n      sbom:"},
 	} {
 		yaml := strings.Replace(full, row[0], row[1], 1)

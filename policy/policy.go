@@ -112,6 +112,7 @@ type rule struct {
 	demands   []demand
 	plan      Plan
 	dates     dates
+	joins     bool // a demand asks for what others were met with
 	warn      bool // what does not meet the demands is allowed, and reported
 	// exceptions are for single images, each with other demands.
 	exceptions []exception

@@ -31,6 +31,7 @@ func TestReference(t *testing.T) {
 		"{{tables}}", tables.String(),
 		"{{content}}", strings.TrimSpace(strings.ReplaceAll(contentExample, "a.pub", "keys/release.pub")),
 		"{{keyless}}", strings.TrimSpace(strings.NewReplacer("other.json", "roots/acme.json", "corp.pem", "corp-root.pem", "issuing.pem", "corp-issuing.pem").Replace(identities)),
+		"{{combinations}}", fmt.Sprint(maxCombinations),
 		"{{cost}}", fmt.Sprint(maxConditionCost),
 		"{{bytes}}", fmt.Sprint(maxConditionStatement>>20),
 	).Replace(string(template))

@@ -151,6 +151,8 @@ func leafSchema(description string) map[string]any {
 		return map[string]any{"type": "object", "minProperties": 1, "propertyNames": map[string]any{"pattern": dottedOID.String()}, "additionalProperties": matches}
 	case "mapping of paths to matches":
 		return map[string]any{"type": "object", "minProperties": 1, "additionalProperties": matches}
+	case "mapping of names to demands":
+		return map[string]any{"type": "object", "minProperties": 2, "maxProperties": maxJoined, "additionalProperties": text}
 	case "whole number":
 		return map[string]any{"type": "integer", "minimum": 0, "maximum": maxList}
 	case "`true`":

@@ -88,10 +88,11 @@ func (d *statementDemand) judge(part hearing) Demand {
 		result.Tried = append(result.Tried, a)
 		if a.Reason != ReasonTooOld {
 			signed, _ := signedAt(f)
-			contenders = append(contenders, contender{&result.Tried[len(result.Tried)-1], signed, earlier(end, part.end(i))})
+			contenders = append(contenders, contender{&result.Tried[len(result.Tried)-1], signed, earlier(end, part.end(i)), f})
 		}
 	}
 	met, until := d.choice.settle(contenders)
+	part.keep(d.field, contenders)
 	for _, r := range part.Findings.Rejected {
 		if a := refused(r); a.Type == "" || slices.Contains(d.uris, a.Type) {
 			result.Tried = append(result.Tried, a)
