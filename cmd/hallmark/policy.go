@@ -24,6 +24,7 @@ func policyCommands(a *app) []*cobra.Command {
 	return []*cobra.Command{
 		newPolicyLintCommand(a),
 		newPolicyTestCommand(a),
+		newPolicyExplainCommand(a),
 		newPolicyDiffCommand(a),
 		newPolicyLearnCommand(a),
 		newPolicySchemaCommand(a),

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/hallmark-project/hallmark/policy"
 )
 
 // verbCase is one command line of a policy verb.
@@ -205,4 +207,48 @@ func TestPolicyLearn(t *testing.T) {
 		"a layout":        {[]string{"oci-dir:" + w.dir, "--key", w.keyFile}, 64, "is no image of a registry"},
 		"two roots":       {[]string{w.signed.Ref(), "--keyless", "--trusted-root", "x"}, 64, "contradict"},
 	})
+}
+
+func TestPolicyExplain(t *testing.T) {
+	t.Parallel()
+	w := newVerifyWorld(t)
+	file := filepath.Join(w.dir, "app.record")
+	if code, _, stderr := w.hallmark("verify", w.signed.Ref(), w.attested.Ref(), "--policy", w.policyFile, "--record", file); code != 1 {
+		t.Fatalf("exit %d: %s", code, stderr)
+	}
+	two := w.file("two.yaml", "apiVersion: hallmark.dev/v1alpha1\nkind: TrustPolicy\nmetadata: {name: two}\nsigners: {release: {keys: [{file: release.pub}]}}\nrules:\n- {name: all, images: [\"**\"], require: {signatures: {from: [release]}}}\n- {name: app, images: [\""+w.Host()+"/team/*\"], require: {signatures: {from: [release]}}}\n")
+	w.runAll(t, []string{"policy", "explain"}, map[string]verbCase{
+		"allowed":               {[]string{w.signed.Ref(), "--policy", two}, 0, "✓ ALLOW  " + w.signed.Ref() + "\n├─ digest " + w.signed.Digest.String() + "\n├─ rule app of two governs " + w.signed.Name() + "\n│  ├─ its pattern " + w.Host() + "/team/* is the most specific that matches\n│  └─ not rule all with **: it is less specific\n"},
+		"denied":                {[]string{w.bare.Ref(), "--policy", two}, 1, "✗ signatures NO_SIGNATURE\n   ├─ wanted: "},
+		"what to do":            {[]string{w.bare.Ref(), "--policy", two}, 1, "└─ to do: "},
+		"of a record":           {[]string{"--record", file}, 1, "✗ DENY NO_SIGNATURE  " + w.attested.Ref()},
+		"one of a record":       {[]string{"--record", file, "--image", w.signed.Ref()}, 0, "✓ signatures"},
+		"json":                  {[]string{"--record", file, "--output", "json"}, 1, `"schema": "hallmark.dev/report/v1"`},
+		"not there":             {[]string{w.Host() + "/team/none:1", "--policy", two}, 2, "? UNDETERMINED IMAGE_NOT_FOUND"},
+		"no policy":             {[]string{w.signed.Ref()}, 64, "--policy FILE"},
+		"no image":              {[]string{"--policy", two}, 64, "--record FILE"},
+		"image and record":      {[]string{w.signed.Ref(), "--record", file}, 64, "contradict"},
+		"a time for a live one": {[]string{w.signed.Ref(), "--policy", two, "--at", "2027-01-01T00:00:00Z"}, 64, "--record"},
+	})
+}
+
+// Colours are not written where nobody sees them, and marks tell what they do.
+func TestExplanationColours(t *testing.T) {
+	t.Parallel()
+	root := (&twig{text: "head"}).judged(policy.Deny)
+	root.add("%s", "evil\x1b[31m\ntext").judged(policy.Allow).add("deeper")
+	root.add("last")
+	var plain, coloured strings.Builder
+	if err := root.write(&plain, false, "", ""); err != nil {
+		t.Fatal(err)
+	}
+	if err := root.write(&coloured, true, "", ""); err != nil {
+		t.Fatal(err)
+	}
+	if s := plain.String(); strings.Contains(s, "\x1b") || strings.Count(s, "\n") != 4 || !strings.HasPrefix(s, "✗ head\n├─ ✓ evil") || !strings.HasSuffix(s, "│  └─ deeper\n└─ last\n") {
+		t.Errorf("%q", s)
+	}
+	if s := coloured.String(); strings.Count(s, "\x1b[31m") != 1 || strings.Count(s, "\x1b[0m") != 2 {
+		t.Errorf("%q", s)
+	}
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/hallmark-project/hallmark/policy"
 	"github.com/hallmark-project/hallmark/policy/record"
 	"github.com/hallmark-project/hallmark/policy/report"
 )
@@ -48,41 +49,46 @@ checked, 64 wrong usage.`,
 }
 
 func (a *app) replay(ctx context.Context, f *replayFlags, path string) error {
-	r, err := a.replayed(ctx, f, path)
+	r, _, err := a.replayed(ctx, f, path)
 	if err != nil {
 		return err
 	}
 	return a.conclude(ctx, r, f.output)
 }
 
-// replayed judges a record as the flags say.
-func (a *app) replayed(ctx context.Context, f *replayFlags, path string) (*report.Report, error) {
+// replayed judges a record as the flags say, and returns the policy that it did so by.
+func (a *app) replayed(ctx context.Context, f *replayFlags, path string) (*report.Report, *policy.Policy, error) {
 	o := record.Options{Platform: f.platform, Image: f.image}
 	if f.output != "text" && f.output != "json" {
-		return nil, usageError("--output is text or json, not %q", f.output)
+		return nil, nil, usageError("--output is text or json, not %q", f.output)
 	}
 	if f.platform != "" && !platformText.MatchString(f.platform) {
-		return nil, hint(usageError("%q is no platform", f.platform), "a platform is OS/ARCHITECTURE, such as linux/arm64, or linux/arm/v7")
+		return nil, nil, hint(usageError("%q is no platform", f.platform), "a platform is OS/ARCHITECTURE, such as linux/arm64, or linux/arm/v7")
 	}
 	if f.at != "" {
 		var err error
 		if o.Time, err = time.Parse(time.RFC3339, f.at); err != nil {
-			return nil, usageError("--at is a time such as 2027-01-01T00:00:00Z, not %q", f.at)
+			return nil, nil, usageError("--at is a time such as 2027-01-01T00:00:00Z, not %q", f.at)
 		}
 	}
 	file, err := a.readRecord(path)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if f.policy != "" {
 		if o.Policy, err = a.loadPolicy(f.policy); err != nil {
-			return nil, err
+			return nil, nil, err
+		}
+	}
+	if o.Policy == nil {
+		if o.Policy, err = file.Compile(); err != nil {
+			return nil, nil, undetermined(fmt.Errorf("%s: %w", path, err))
 		}
 	}
 	r, err := file.Judge(ctx, o)
 	if err != nil {
-		return nil, undetermined(fmt.Errorf("%s: %w", path, err))
+		return nil, nil, undetermined(fmt.Errorf("%s: %w", path, err))
 	}
 	fmt.Fprintf(a.stderr, "hallmark: judged from %s, which is as trustworthy as that file; it was recorded on %s\n", report.Plain(path), file.Time.UTC().Format(time.RFC3339))
-	return r, nil
+	return r, o.Policy, nil
 }
