@@ -27,6 +27,11 @@ const (
 	NoProvenance      ID = "keyless-without-provenance"
 	ProvenanceAny     ID = "provenance-any-source"
 	StatementAny      ID = "statement-any-content"
+	NoTime            ID = "no-trusted-time"
+	ScanAnyAge        ID = "scan-any-age"
+	ScanAny           ID = "scan-any"
+	SBOMUnchecked     ID = "sbom-unchecked"
+	GroupUnused       ID = "group-unused"
 	ExceptionEnds     ID = "exception-ends-soon"
 	ExceptionWide     ID = "exception-wide"
 	RuleWithoutImages ID = "rule-without-images"
@@ -63,6 +68,11 @@ func All() []About {
 		{NoProvenance, Note, "A CI system signs, and the rule does not ask what it built."},
 		{ProvenanceAny, Warning, "Provenance of any source is accepted."},
 		{StatementAny, Note, "Only the statement's type is demanded: whatever it says is accepted."},
+		{NoTime, Warning, "An age or the latest is wanted of signers that prove no time: the demand can never be met."},
+		{ScanAnyAge, Warning, "A scan of any age is accepted: what was found since then is not known."},
+		{ScanAny, Warning, "One good scan is enough, so that an old one hides what a newer one found."},
+		{SBOMUnchecked, Note, "The SBOM is not compared with what is in the image: it lists what its signer says."},
+		{GroupUnused, Note, "No rule names the group."},
 		{ExceptionEnds, Warning, "The exception is over, or ends within 30 days."},
 		{ExceptionWide, Warning, "The exception holds for more than one digest."},
 		{RuleWithoutImages, Warning, "The rule governs none of the given images."},

@@ -92,6 +92,7 @@ func Check(file string, data []byte, read func(path string) ([]byte, error), o O
 	l.document()
 	l.trustRoots()
 	l.signers()
+	l.groups()
 	l.rules()
 	l.patterns()
 	l.exceptions()

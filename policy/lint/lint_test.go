@@ -45,7 +45,7 @@ rules:
     require:
       signatures: {from: [a, b], atLeast: 2}
       provenance: {from: [a], source: https://git.example/app}
-      sbom: {from: [b]}
+      sbom: {from: [b], matchesContent: true}
       statements: [{type: test-result, from: [a], cel: ["statement.predicate.result == 'PASSED'"]}]
   - name: base
     images: [registry.example/base/*]
@@ -82,6 +82,10 @@ func TestWeakSpots(t *testing.T) {
 		"provenance of any source":     {", source: https://git.example/app", "", lint.ProvenanceAny, "13:19", nil},
 		"a statement of any content":   {`, cel: ["statement.predicate.result == 'PASSED'"]`, "", lint.StatementAny, "15:20", nil},
 		"BM-09 an SBOM of the index":   {"    platforms: all\n", "", lint.PlatformsIndex, "8:5", nil},
+		"a scan of any age":            {"sbom: {", "vulnerabilities: {from: [b], maxSeverity: low, which: all}\n      sbom: {", lint.ScanAnyAge, "14:24", nil},
+		"BM-04 an SBOM of any content": {", matchesContent: true", "", lint.SBOMUnchecked, "14:13", nil},
+		"an age without a time":        {"atLeast: 2}", "atLeast: 2, maxAge: 90d}", lint.NoTime, "12:19", nil},
+		"a group that no rule names":   {"rules:\n", "groups: {all: [a, b]}\nrules:\n", lint.GroupUnused, "7:15", nil},
 		"a rule that takes and drops":  {"registry.example/base/*", "registry.example/prod/base/*", lint.RuleWeaker, "17:14", nil},
 		"PO-06 a short name":           {"registry.example/base/*", "manager", lint.PatternShort, "17:14", nil},
 		"a pattern for everything":     {"registry.example/base/*", `"**"`, lint.PatternEverything, "17:14", nil},
@@ -96,6 +100,40 @@ func TestWeakSpots(t *testing.T) {
 				t.Errorf("got %v, want %s at %s", found, test.want, test.place)
 			}
 		})
+	}
+}
+
+// DS-14: which of several scans counts, and how old it may be.
+func TestScans(t *testing.T) {
+	t.Parallel()
+	found := lint.Check("p.yaml", []byte(strings.Replace(strict, "sbom: {", "vulnerabilities: {from: [b], maxSeverity: low, which: any, maxAge: 24h}\n      sbom: {", 1)), files(t), lint.Options{})
+	if got := ids(found); !slices.Equal(got, []string{"no-trusted-time", "scan-any"}) || found[0].Line != 14 {
+		t.Errorf("%v", found)
+	}
+}
+
+// PO-16: an exception that is wider than one digest, or near its end, is said.
+func TestDates(t *testing.T) {
+	t.Parallel()
+	exception := "exceptions: [{image: \"registry.example/base/app@sha256:" + strings.Repeat("a", 64) + "\", rule: base, skip: [signatures], reason: x, owner: o@acme.example, ticket: T-1, expires: 2026-05-10}]\nrules:\n"
+	for name, test := range map[string]struct {
+		old, new string
+		want     []string
+	}{
+		"an exception that ends": {"rules:\n", exception, []string{"exception-ends-soon"}},
+		"a key that ends":        {"a: {keys: [{file: a.pub}]}", "a: {keys: [{file: a.pub, notAfter: 2026-05-20}]}", []string{"signer-ends-soon"}},
+		"a rule that ends":       {"- name: base", "- name: base\n    until: 2026-05-20", []string{"rule-ended"}},
+		"a rule that only warns": {"- name: base", "- name: base\n    mode: warn", []string{"mode-warn"}},
+	} {
+		text := strings.Replace(strict, test.old, test.new, 1)
+		if got := ids(lint.Check("p.yaml", []byte(text), files(t), lint.Options{Now: now})); !slices.Equal(got, test.want) {
+			t.Errorf("%s: %v, want %v", name, got, test.want)
+		}
+		if name != "a rule that only warns" {
+			if got := ids(lint.Check("p.yaml", []byte(text), files(t), lint.Options{})); len(got) > 0 {
+				t.Errorf("%s: %v without a clock", name, got)
+			}
+		}
 	}
 }
 

@@ -19,6 +19,8 @@ func (l *linter) rules() {
 		}
 		l.platforms(rule)
 		l.provenance(rule)
+		l.packages(require)
+		l.times(rule)
 		for _, statement := range require.get("statements").items() {
 			if len(statement.entries()) == len(present(statement, "type", "from", "which", "maxAge")) {
 				l.add(StatementAny, statement, "say with `cel` what it must say", "any statement of the type %s will do, whatever it says", statement.get("type").text())
@@ -77,6 +79,60 @@ func (l *linter) sourceIsIdentity(provenance view) bool {
 		return !keyless.get("github", "repository").there() && !keyless.get("gitlab", "project").there() && !keyless.get("buildkite", "pipeline").there() ||
 			len(l.written.get("signers", name, "keys").items()) > 0
 	})
+}
+
+// packages looks at what is known of an image's packages.
+func (l *linter) packages(require view) {
+	if sbom := require.get("sbom"); sbom.there() && !sbom.get("matchesContent").there() {
+		l.add(SBOMUnchecked, sbom, "add `matchesContent: true` where images are judged by verify", "the SBOM lists what its signer says, which nobody compares with the image")
+	}
+	scan := require.get("vulnerabilities")
+	if !scan.there() {
+		return
+	}
+	if !scan.get("maxAge").there() {
+		l.add(ScanAnyAge, scan, "add `maxAge`, such as 24h", "a scan of any age is accepted")
+	}
+	if which := scan.get("which"); which.text() == "any" {
+		l.add(ScanAny, which, "leave it away, which means `latest`", "an old scan hides what a newer one found")
+	}
+}
+
+// times looks for demands that need a time from signers that prove none.
+func (l *linter) times(rule view) {
+	var full view // the same rule with its defaults written out
+	for _, r := range l.canonical.get("rules").items() {
+		if r.get("name").text() == rule.get("name").text() {
+			full = r
+		}
+	}
+	for _, demand := range rule.get("require").entries() {
+		whole := full.get("require", demand.name)
+		l.demandTime(demand.view, whole)
+		for i, item := range demand.items() {
+			if i < len(whole.items()) {
+				l.demandTime(item, whole.items()[i])
+			}
+		}
+	}
+}
+
+// demandTime looks at one demand; whole is the same with its defaults written out.
+func (l *linter) demandTime(demand, whole view) {
+	if !whole.get("maxAge").there() && whole.get("which").text() != "latest" {
+		return
+	}
+	names := whole.get("from").texts()
+	if len(names) > 0 && !slices.ContainsFunc(names, l.provesTime) {
+		l.add(NoTime, demand, "give these signers `timesFrom`, a trust root whose logs or timestamp authorities vouch for times",
+			"no signature by %s proves when it was made, so this can never be met", strings.Join(names, " or "))
+	}
+}
+
+// provesTime reports whether a signer's signatures can have a trusted time.
+func (l *linter) provesTime(name string) bool {
+	s := l.canonical.get("signers", name)
+	return s.get("keyless").there() || s.get("timesFrom").there()
 }
 
 // exceptions looks at what is let off.

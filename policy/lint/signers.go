@@ -115,6 +115,16 @@ func (l *linter) signers() {
 	}
 }
 
+// groups looks at the entries of groups.
+func (l *linter) groups() {
+	used := l.usedSigners()
+	for _, group := range l.written.get("groups").entries() {
+		if !used[group.name] && !l.written.get("include").there() {
+			l.add(GroupUnused, group.view, "remove it, or name it under `from`", "no rule names the group %s", group.name)
+		}
+	}
+}
+
 // usedSigners lists the signers under any `from`, and members of groups that are.
 func (l *linter) usedSigners() map[string]bool {
 	used := make(map[string]bool)
@@ -133,6 +143,8 @@ func (l *linter) usedSigners() map[string]bool {
 		}
 	}
 	visit(l.written.get("rules"))
+	visit(l.canonical.get("rules")) // with those of included files
+	visit(l.written.get("builders"))
 	for _, group := range l.written.get("groups").entries() {
 		if used[group.name] {
 			for _, name := range group.texts() {
