@@ -29,5 +29,6 @@ func policyCommands(a *app) []*cobra.Command {
 		newPolicyLearnCommand(a),
 		newPolicySchemaCommand(a),
 		newPolicyFmtCommand(a),
+		newPolicyConvertCommand(a),
 	}
 }

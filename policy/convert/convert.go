@@ -63,9 +63,8 @@ type Options struct {
 	Kind Kind
 	// Name is the result's metadata.name; empty takes that of the source.
 	Name string
-	// Read returns a file that a source names, such as a key, and Sigstore's public root
-	// under [policy.PublicGood]; it must bound what it reads. nil has none, and what
-	// names a file is never met.
+	// Read returns a file that a source names, such as a key; it must bound what it
+	// reads. nil has none, and what names a file is never met.
 	Read func(path string) ([]byte, error)
 	// TrustStore is notation's trust store: the folders x509/TYPE/NAME, each with its
 	// certificates in PEM. nil has none.

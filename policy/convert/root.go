@@ -18,15 +18,19 @@ import (
 // maxCertificates bounds the authorities of one root.
 const maxCertificates = 20
 
+// rootType is the media type of a trusted_root.json.
+const rootType = "application/vnd.dev.sigstore.trustedroot+json;version=0.1"
+
 // since is when a root made from bare keys begins: they say nothing of their time.
 const since = "2000-01-01T00:00:00Z"
 
 // rootJSON is what of a trusted_root.json a converted one has (protobuf-specs,
 // sigstore_trustroot.proto, in its JSON form).
 type rootJSON struct {
-	MediaType   string          `json:"mediaType"`
-	Logs        []logJSON       `json:"tlogs,omitempty"`
-	Authorities []authorityJSON `json:"certificateAuthorities,omitempty"`
+	MediaType       string          `json:"mediaType"`
+	Logs            []logJSON       `json:"tlogs,omitempty"`
+	Authorities     []authorityJSON `json:"certificateAuthorities,omitempty"`
+	CertificateLogs []logJSON       `json:"ctlogs,omitempty"`
 }
 
 type logJSON struct {
@@ -145,7 +149,7 @@ func (c *converter) addRoot(name string, root rootText) string {
 // sigstoreRoot makes a root of the keys of logs, and of certificate authorities. It has
 // no certificate log, since what it is made of names none.
 func sigstoreRoot(logs [][]byte, authorities []byte) (rootText, error) {
-	wire := rootJSON{MediaType: "application/vnd.dev.sigstore.trustedroot+json;version=0.1"}
+	wire := rootJSON{MediaType: rootType}
 	for i, raw := range logs {
 		key, err := trust.ParsePublicKey(raw)
 		if err != nil {
@@ -177,10 +181,7 @@ func sigstoreRoot(logs [][]byte, authorities []byte) (rootText, error) {
 		chain.Certificates = append(chain.Certificates, certificateJSON{block.Bytes})
 	}
 	if len(authorities) > 0 {
-		wire.Authorities = []authorityJSON{{
-			Subject: map[string]string{"organization": "converted", "commonName": "converted"},
-			URI:     "https://authority.invalid", CertChain: chain, Valid: periodJSON{since},
-		}}
+		wire.Authorities = []authorityJSON{authority(chain.Certificates)}
 	}
 	text, err := json.Marshal(wire)
 	if err != nil {
@@ -191,6 +192,13 @@ func sigstoreRoot(logs [][]byte, authorities []byte) (rootText, error) {
 	}
 	none := 0
 	return rootText{Sigstore: string(text), SCT: &none}, nil
+}
+
+func authority(chain []certificateJSON) authorityJSON {
+	return authorityJSON{
+		Subject: map[string]string{"organization": "converted", "commonName": "converted"},
+		URI:     "https://authority.invalid", CertChain: chainJSON{chain}, Valid: periodJSON{since},
+	}
 }
 
 // keyDetails names a key's algorithm as protobuf-specs does (PublicKeyDetails).
