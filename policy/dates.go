@@ -87,6 +87,11 @@ func (p *Policy) plans(canonical string) []*rule {
 
 // mergedPlan is the plan of several rules: all that each of them needs.
 func mergedPlan(rules []*rule) Plan {
+	if len(rules) == 1 {
+		plan := rules[0].plan
+		plan.PredicateTypes, plan.Roots = slices.Clone(plan.PredicateTypes), slices.Clone(plan.Roots)
+		return plan
+	}
 	var joint Plan
 	var names []string
 	for _, r := range rules {
