@@ -134,6 +134,6 @@ func (a *app) verifySealed(ctx context.Context, f *verifyFlags, images []string)
 		}
 	}
 	at := time.Now()
-	answers := s.judge(ctx, images, gate.Options{Platform: f.platform, Concurrency: f.concurrency, Timeout: f.timeout, Now: func() time.Time { return at }})
+	answers := s.judge(ctx, images, gate.Options{Platform: f.platform, Concurrency: f.concurrency, Timeout: f.timeout, Now: func() time.Time { return at }, Content: contentFunc(contentOptions(f.noCache))})
 	return a.conclude(ctx, report.New(s.policy, at, answers...), f.output)
 }

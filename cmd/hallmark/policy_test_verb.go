@@ -137,9 +137,12 @@ func (a *app) policyTestRecord(ctx context.Context, f *policyTestFlags, paths []
 	}
 	// A whole second, so that the case's time is the record's.
 	at := time.Now().UTC().Truncate(time.Second)
-	g := gate.New(p, client, gate.Options{Platform: f.platform, Timeout: f.timeout, Now: func() time.Time { return at }})
+	recorder := record.NewRecorder()
+	g := gate.New(p, client, gate.Options{
+		Platform: f.platform, Timeout: f.timeout, Now: func() time.Time { return at }, Content: recorder.Content(contentFunc(contentOptions(false))),
+	})
 	targets := []gate.Target{g.Target(f.record)}
-	recorder := watch(targets)
+	watchWith(recorder, targets)
 	r := report.New(p, at, g.JudgeTargets(ctx, targets)...)
 	if f.allowHTTP {
 		r.Insecure = append(r.Insecure, "--insecure-allow-http")

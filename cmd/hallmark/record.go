@@ -16,12 +16,17 @@ import (
 // watch replaces the sources of targets by ones whose answers are written down.
 func watch(targets []gate.Target) *record.Recorder {
 	recorder := record.NewRecorder()
+	watchWith(recorder, targets)
+	return recorder
+}
+
+// watchWith has a recorder write down what the targets' sources answer.
+func watchWith(recorder *record.Recorder, targets []gate.Target) {
 	for i := range targets {
 		if t := &targets[i]; t.Err == nil && t.Source != nil {
 			t.Source = recorder.Watch(t.Source)
 		}
 	}
-	return recorder
 }
 
 // writeRecord asks for the rest of the evidence, which another policy may want, and

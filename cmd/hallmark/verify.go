@@ -30,6 +30,7 @@ type verifyFlags struct {
 	record      string
 	concurrency int
 	timeout     time.Duration
+	noCache     bool
 }
 
 var platformText = regexp.MustCompile(`^[a-z0-9]+/[a-z0-9_]+(/[a-z0-9.]+)?$`)
@@ -74,6 +75,7 @@ could not be checked; 64 wrong usage.`,
 	flags.StringVar(&f.as, "as", "", "the image name that the policy's rules see, for oci-dir: and oci-archive:")
 	flags.StringVar(&f.output, "output", "text", "text or json")
 	flags.StringVar(&f.record, "record", "", "write everything that was seen to this file, for hallmark replay and hallmark policy test")
+	flags.BoolVar(&f.noCache, "no-cache", false, "where a rule compares SBOMs with images, read the layers anew and keep nothing")
 	flags.IntVar(&f.concurrency, "concurrency", 16, "how many images are judged at a time")
 	flags.DurationVar(&f.timeout, "timeout", 2*time.Minute, "how long the judging of one image may take")
 	f.certificateFlags.add(flags)
@@ -169,14 +171,19 @@ func (a *app) verify(ctx context.Context, f *verifyFlags, images []string) error
 		return undetermined(err)
 	}
 	at := time.Now()
+	look := contentFunc(contentOptions(f.noCache))
+	var recorder *record.Recorder
+	if f.record != "" {
+		recorder = record.NewRecorder()
+		look = recorder.Content(look)
+	}
 	g := gate.New(p, client, gate.Options{
-		Platform: f.platform, Concurrency: f.concurrency, Timeout: f.timeout, Now: func() time.Time { return at },
+		Platform: f.platform, Concurrency: f.concurrency, Timeout: f.timeout, Now: func() time.Time { return at }, Content: look,
 	})
 	targets, done := f.targets(g, images)
 	defer done()
-	var recorder *record.Recorder
-	if f.record != "" {
-		recorder = watch(targets)
+	if recorder != nil {
+		watchWith(recorder, targets)
 	}
 	r := report.New(p, at, g.JudgeTargets(ctx, targets)...)
 	a.setAge(r)
