@@ -38,16 +38,15 @@ func (c *converter) clusterPolicy(n node, name string) error {
 	// What has to do with the webhook, not with trust.
 	spec.ignore("background", "admission", "webhookTimeoutSeconds", "schemaValidation", "useServerSideApply", "emitWarning")
 	action := spec.field("validationFailureAction")
-	if one := spec.field("validationFailureActionOverrides"); one.there() {
-		c.lose(one.place(), "other actions in some namespaces", "it refuses")
-		action = node{file: n.file, path: action.path}
+	overrides := spec.field("validationFailureActionOverrides")
+	if overrides.there() {
+		c.lose(overrides.place(), "other actions in some namespaces", "it refuses")
 	}
 	for _, lenient := range []node{spec.field("failurePolicy"), spec.field("webhookConfiguration").field("failurePolicy")} {
 		if lenient.text() == "Ignore" {
 			c.lose(lenient.place(), "images are allowed when they cannot be checked", "what could not be checked is not allowed")
 		}
 	}
-	overrides := spec.field("validationFailureActionOverrides").there()
 	rules, ok := spec.field("rules").items()
 	never := c.unknown(spec, "nothing meets the policy")
 	never = c.unknown(n, "nothing meets the policy") || never
@@ -68,9 +67,12 @@ func (c *converter) clusterPolicy(n node, name string) error {
 		c.matched(rule)
 		broken := c.unknown(rule, "nothing meets the rule") || never
 		for _, entry := range entries {
-			w := wish{place: entry.place(), name: ruleName, warn: !overrides && action.text() != "Enforce" && action.text() != "enforce"}
+			w := wish{place: entry.place(), name: ruleName}
 			if one := entry.field("failureAction"); one.there() {
-				w.warn = one.text() == "Audit"
+				w.warn = c.warnMode(one, "Audit", "Enforce")
+			} else {
+				// Audit is the default of policies that say nothing.
+				w.warn = !overrides.there() && (!action.there() || c.warnMode(action, "Audit", "Enforce") || action.text() == "audit")
 			}
 			c.verifyImages(entry, &w)
 			w.never = w.never || broken
@@ -169,15 +171,16 @@ func (c *converter) verifyImages(n node, w *wish) {
 			w.never = true
 		}
 	}
-	w.signatures, ok = c.attestorSets(n.field("attestors"), w.name)
+	signer := w.name[strings.LastIndexByte(w.name, ' ')+1:]
+	w.signatures, ok = c.attestorSets(n.field("attestors"), signer)
 	w.never = w.never || !ok
-	if old, found := c.oldAttestor(n, w.name); found {
+	if old, found := c.oldAttestor(n, signer); found {
 		w.signatures = append(w.signatures, old...)
 		w.never = w.never || len(old) == 0
 	}
 	attestations, ok := n.field("attestations").items()
 	for _, item := range attestations {
-		one, ok := c.kyvernoAttestation(item, w)
+		one, ok := c.kyvernoAttestation(item, signer)
 		w.statements = append(w.statements, one)
 		w.never = w.never || !ok
 	}

@@ -31,7 +31,7 @@ func (c *converter) attestor(n node, name string) (parties []party, wanted int) 
 	case keys.there():
 		parties, wanted = c.staticKeys(keys, name)
 	case keyless.there():
-		parties = c.kyvernoKeyless(keyless, name)
+		parties = c.kyvernoKeyless(keyless, name+"-identity")
 	}
 	if c.unknown(n, never) || bad {
 		return nil, wanted
@@ -173,7 +173,7 @@ func extensionOID(name string) (string, bool) {
 
 // kyvernoAttestation reads a statement that must be there; with conditions each of its
 // type must meet them.
-func (c *converter) kyvernoAttestation(n node, w *wish) (statementWish, bool) {
+func (c *converter) kyvernoAttestation(n node, signer string) (statementWish, bool) {
 	const never = "nothing meets the rule"
 	kind := n.field("predicateType").text()
 	if other := n.field("type").text(); other != "" {
@@ -186,7 +186,7 @@ func (c *converter) kyvernoAttestation(n node, w *wish) (statementWish, bool) {
 		c.lose(n.place(), fmt.Sprintf("a statement of the type %q", wording.Short(kind)), never)
 	}
 	one.kind = uri
-	clauses, good := c.attestorSets(n.field("attestors"), w.name)
+	clauses, good := c.attestorSets(n.field("attestors"), signer)
 	ok = ok && good
 	if len(clauses) == 0 {
 		c.lose(n.place(), "a statement by whomever", never)
