@@ -43,6 +43,7 @@ func (c *compiler) policy(d *document) *Policy {
 	c.allSigners(d)
 	c.allGroups(d)
 	c.builders = c.allBuilders(d)
+	p.builders = c.builders
 	p.roots, p.revoked, p.terms = c.anchors(), c.revocations(d), c.binding()
 	p.rootEnds = c.rootEnds()
 	names := make(map[string]bool)
@@ -63,6 +64,7 @@ func (c *compiler) policy(d *document) *Policy {
 	slices.SortFunc(d.Signers, func(a, b signerEntry) int { return cmp.Compare(a.Name.value, b.Name.value) })
 	slices.SortFunc(d.Rules, func(a, b ruleEntry) int { return cmp.Compare(a.Name.value, b.Name.value) })
 	slices.SortFunc(p.rules, func(a, b *rule) int { return cmp.Compare(a.name, b.name) })
+	c.bindSummaries(d, p)
 	p.yaml = encode(d)
 	if len(p.yaml) > MaxBytes {
 		c.addf(position{1, 1}, "", "split it", "with its keys it has %d bytes, at most %d are read", len(p.yaml), MaxBytes)
@@ -114,7 +116,9 @@ func (c *compiler) rule(entry *ruleEntry) *rule {
 		c.add(entry.Require.at, entry.Require.path, "demand signatures, provenance, sbom or statements", ErrEmpty)
 	}
 	r.joins = len(entry.Require.SameRun)+len(entry.Require.Join) > 0
-	r.plan, r.anyone = c.plan(r), anyone(r.demands)
+	r.roots = c.rootsOf(r.demands)
+	r.summary = c.summary(entry.Require.Summary, r)
+	r.plan, r.anyone = c.plan(r), anyone(r.everything())
 	return r
 }
 
@@ -136,7 +140,7 @@ func anyone(demands []demand) []string {
 func (c *compiler) plan(r *rule) Plan {
 	plan := Plan{Rule: r.name, Platforms: r.platforms}
 	var all signers
-	for _, d := range r.demands {
+	for _, d := range r.everything() {
 		types := d.types()
 		if types == nil {
 			plan.Signatures = true

@@ -116,13 +116,19 @@ func (p *Policy) Decide(img Image, at time.Time) Decision {
 		}
 	}
 	for i := range parts {
+		parts[i].name = canonical
 		parts[i].holder = i == 0 && len(parts) > 1 && img.Index
 		if r.joins {
 			parts[i].met = make(map[string][]met)
 		}
 	}
+	summaries := r.summarised(parts)
+	decision.Demands = allowed(summaries)
 	for _, d := range r.demands {
-		for _, part := range parts {
+		for i, part := range parts {
+			if i < len(summaries) && summaries[i].Verdict == Allow {
+				continue
+			}
 			outcome := d.judge(part)
 			if ofPlatforms(outcome.Name) && part.holder {
 				// An SBOM lists what is in an image. An index holds nothing but its
@@ -133,6 +139,7 @@ func (p *Policy) Decide(img Image, at time.Time) Decision {
 			decision.Demands = append(decision.Demands, outcome)
 		}
 	}
+	decision.addRefused(summaries)
 	if r.platforms == PlatformsAll && img.Index && len(img.Platforms) == 0 {
 		decision.Demands = append(decision.Demands, Demand{
 			Name: "platforms", Digest: img.Target.Subject.Digest, Verdict: Deny, Reason: ReasonNoPlatform,
@@ -169,8 +176,8 @@ func (d *Decision) settle() {
 		d.Verdict, d.Reason = Deny, ReasonPolicyDeny
 	}
 	for _, demand := range d.Demands {
-		if demand.Skipped != nil {
-			continue // an exception makes up for it
+		if demand.Skipped != nil || demand.Alternative && demand.Verdict != Allow {
+			continue // an exception makes up for it, or nobody asked for it
 		}
 		d.Until = earlier(d.Until, demand.Until)
 		switch demand.Verdict {

@@ -215,6 +215,9 @@ type Demand struct {
 	// Skipped tells that an exception makes up for a demand that is not met. The
 	// demand's own verdict stands: what was skipped was never found good.
 	Skipped *Skipped `json:"skipped,omitempty"`
+	// Alternative tells that the demand, if met, makes up for all others on its digest,
+	// which are then not listed. Not met, it decides nothing.
+	Alternative bool `json:"alternative,omitempty"`
 	// Tried are the pieces of evidence that were considered, each with its
 	// outcome.
 	Tried []Attempt `json:"tried,omitempty"`

@@ -92,6 +92,9 @@ type requireEntry struct {
 	SameRun []text `policy:"sameRun" example:"provenance"`
 	// Join demands that statements fit together, each entry by itself.
 	Join []joinEntry `policy:"join"`
+	// Summary accepts the summary of a verification by this policy in place of all of
+	// the above.
+	Summary *summaryEntry `policy:"summary"`
 }
 
 // signaturesEntry demands signatures.

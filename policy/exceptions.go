@@ -90,6 +90,7 @@ func demandNames(entry *requireEntry) []string {
 	entries, _ := entriesOf(v.Type())
 	for _, e := range entries {
 		switch field := v.Field(e.index); {
+		case e.name == demandSummary: // nobody has to have one
 		case field.Kind() == reflect.Slice && field.Type().Elem() != reflect.TypeFor[text]():
 			for i := range field.Len() {
 				names = append(names, e.name+"["+strconv.Itoa(i)+"]")

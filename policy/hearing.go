@@ -15,6 +15,8 @@ type hearing struct {
 	at time.Time
 	// index is the index that a platform belongs to; zero for the target itself.
 	index digest.Digest
+	// name is the canonical name of the image.
+	name string
 	// holder says that it is an index whose platforms are judged too.
 	holder bool
 	// met are the statements that meet each demand that was judged already, by its

@@ -3,6 +3,7 @@ package policy
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"regexp"
 	"runtime"
 	"strings"
@@ -248,18 +249,19 @@ func TestHostileYAML(t *testing.T) {
 	}
 }
 
-// TestLaterEntries: what a later version of the language has is refused, never
+// TestLaterEntries: PO-10, what a later version of the language has is refused, never
 // ignored.
 func TestLaterEntries(t *testing.T) {
 	t.Parallel()
-	for _, row := range [][2]string{
-		{"      sbom:", "      summary: {from: [release]}\n      sbom:"},
-	} {
-		yaml := strings.Replace(full, row[0], row[1], 1)
-		_, err := Parse("policy.yaml", []byte(yaml), keyFiles(t))
-		if yaml == full || !errors.Is(err, ErrUnsupported) || !errors.Is(err, ErrInvalid) {
-			t.Errorf("PO-10, DS-15: %s: %v", row[1], err)
-		}
+	var version struct {
+		node `later:"tomorrow"`
+		Name text `policy:"name"`
+	}
+	f := &faults{file: "policy.yaml"}
+	tree := parseYAML([]byte("name: x\ntomorrow: {from: [a]}\n"), f)
+	decoder{f, make(layouts), true}.mapping(tree, reflect.ValueOf(&version).Elem(), "")
+	if err := f.err(); !errors.Is(err, ErrUnsupported) || !errors.Is(err, ErrInvalid) || version.Name.value != "x" {
+		t.Errorf("PO-10: %v", err)
 	}
 }
 

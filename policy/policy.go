@@ -41,9 +41,12 @@ type Policy struct {
 	terms map[string]terms
 	// rootEnds are when trust roots can judge no more, by digest.
 	rootEnds map[digest.Digest]time.Time
-	warn     bool // unmatched images are allowed, with a warning
-	yaml     []byte
-	digest   digest.Digest
+	builders builders
+	// summaries says that some rule accepts them.
+	summaries bool
+	warn      bool // unmatched images are allowed, with a warning
+	yaml      []byte
+	digest    digest.Digest
 }
 
 // PublicGood is what [Parse] asks its read function for where a policy says
@@ -112,8 +115,10 @@ type rule struct {
 	demands   []demand
 	plan      Plan
 	dates     dates
-	joins     bool // a demand asks for what others were met with
-	warn      bool // what does not meet the demands is allowed, and reported
+	summary   *summaryDemand  // accepted in place of the demands; nil for none
+	roots     []digest.Digest // that the demands are proved with
+	joins     bool            // a demand asks for what others were met with
+	warn      bool            // what does not meet the demands is allowed, and reported
 	// exceptions are for single images, each with other demands.
 	exceptions []exception
 	anyone     []string // what each decision says about identities that anybody has
