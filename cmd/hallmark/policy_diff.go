@@ -88,6 +88,7 @@ func (a *app) policyDiff(ctx context.Context, f *policyDiffFlags, oldPath, newPa
 	if err != nil {
 		return err
 	}
+	a.withoutNetwork() // policies may have been fetched; nothing else is
 	paths, err := recordFiles(f.against)
 	if err != nil {
 		return undetermined(err)

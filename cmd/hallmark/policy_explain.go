@@ -101,7 +101,9 @@ func (a *app) explained(ctx context.Context, f *policyExplainFlags, images []str
 		return nil, nil, undetermined(err)
 	}
 	at := time.Now()
-	g := gate.New(p, client, gate.Options{Platform: f.platform, Timeout: f.timeout, Now: func() time.Time { return at }})
+	g := gate.New(p, client, gate.Options{
+		Platform: f.platform, Timeout: f.timeout, Now: func() time.Time { return at }, Content: contentFunc(contentOptions(false)),
+	})
 	r := report.New(p, at, g.JudgeAll(ctx, images...)...)
 	if f.allowHTTP {
 		r.Insecure = append(r.Insecure, "--insecure-allow-http")

@@ -93,6 +93,7 @@ func (a *app) policyTest(ctx context.Context, f *policyTestFlags, paths []string
 	if len(chosen) == 0 {
 		return undetermined(fmt.Errorf("no case of %d has a name that --run %q matches", len(cases), f.run))
 	}
+	a.withoutNetwork()
 	results := runner.Run(ctx, chosen)
 	if err := ctx.Err(); err != nil {
 		return err

@@ -7,10 +7,12 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"time"
 
 	"github.com/hallmark-project/hallmark/policy/gate"
 	"github.com/hallmark-project/hallmark/policy/record"
 	"github.com/hallmark-project/hallmark/policy/report"
+	"github.com/hallmark-project/hallmark/verify/oci"
 )
 
 // watch replaces the sources of targets by ones whose answers are written down.
@@ -33,7 +35,7 @@ func watchWith(recorder *record.Recorder, targets []gate.Target) {
 // writes the file of a verification.
 func writeRecord(ctx context.Context, path string, recorder *record.Recorder, v record.Verification, r *report.Report) error {
 	for _, t := range v.Targets {
-		record.Widen(ctx, t)
+		widen(ctx, t)
 	}
 	if err := ctx.Err(); err != nil {
 		return err
@@ -52,6 +54,23 @@ func writeRecord(ctx context.Context, path string, recorder *record.Recorder, v 
 		return fmt.Errorf("writing the record: %w", err)
 	}
 	return nil
+}
+
+// widenTimeout bounds the questions beyond a verification about one image; what has no
+// answer by then is recorded as unanswered.
+const widenTimeout = 2 * time.Minute
+
+func widen(ctx context.Context, t gate.Target) {
+	ctx, cancel := context.WithTimeout(ctx, widenTimeout)
+	defer cancel()
+	record.Widen(ctx, t)
+}
+
+// withoutNetwork keeps the whole process from connecting to anything.
+func (a *app) withoutNetwork() {
+	if a.confine != nil {
+		a.confine(oci.ReachNothing)
+	}
 }
 
 // readRecord reads the file of a verification; "-" is standard input.

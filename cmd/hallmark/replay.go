@@ -80,6 +80,7 @@ func (a *app) replayed(ctx context.Context, f *replayFlags, path string) (*repor
 			return nil, nil, err
 		}
 	}
+	a.withoutNetwork() // a policy may have been fetched; nothing else is
 	if o.Policy == nil {
 		if o.Policy, err = file.Compile(); err != nil {
 			return nil, nil, undetermined(fmt.Errorf("%s: %w", path, err))
