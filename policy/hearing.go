@@ -31,10 +31,20 @@ type hearing struct {
 
 // attempt describes the fact at an index as tried evidence.
 func (h hearing) attempt(i int) Attempt {
-	if i < len(h.tried) {
+	if len(h.tried) == len(h.Findings.Facts) { // else some facts were left out
 		return h.tried[i]
 	}
 	return attempt(h.Findings.Facts[i])
+}
+
+// refused describes facts of another type than is wanted.
+func (h hearing) refused(facts []int, why string) []Attempt {
+	all := make([]Attempt, len(facts))
+	for n, i := range facts {
+		all[n] = h.attempt(i)
+		all[n].Reason, all[n].Detail = verify.ReasonPredicateType, why
+	}
+	return all
 }
 
 // describe fills tried: several demands look at each fact.

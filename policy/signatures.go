@@ -37,18 +37,18 @@ func (d *signatureDemand) judge(part hearing) Demand {
 	var proven []verify.Signer
 	var ends []time.Time // of those
 	strangers := refuser{from: d.from}
-	var statements []Attempt
+	var statements []int
+	result.Tried = make([]Attempt, 0, len(part.Findings.Facts))
 	for i, f := range part.Findings.Facts {
 		if a, other := elsewhere(f, part.Part); other {
 			result.Tried = append(result.Tried, a)
 			continue
 		}
-		a := part.attempt(i)
 		if f.Kind != verify.KindSignature {
-			a.Reason, a.Detail = verify.ReasonPredicateType, "an attestation is not a signature"
-			statements = append(statements, a)
+			statements = append(statements, i)
 			continue
 		}
+		a := part.attempt(i)
 		if names := d.from.has(f.Signer); len(names) == 0 {
 			a.Reason, a.Detail = strangers.of(f.Signer)
 		} else if end, reason, detail := d.choice.judge(f, part.at); reason != "" {
@@ -84,7 +84,7 @@ func (d *signatureDemand) judge(part hearing) Demand {
 	}
 	if result.Verdict != Allow && len(statements) > 0 {
 		result.Found += fmt.Sprintf("; %s, which is not a signature", plural(len(statements), "attestation"))
-		result.Tried = append(result.Tried, statements...)
+		result.Tried = append(result.Tried, part.refused(statements, "an attestation is not a signature")...)
 	}
 	sortTried(result.Tried)
 	return undetermined(result, part.Findings.Missing)

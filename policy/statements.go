@@ -28,6 +28,8 @@ type statementDemand struct {
 	bind func(hearing) func(*attest.Statement) (verify.Reason, string)
 	// proves judges in place of holds where the signer matters too; else nil.
 	proves func(verify.Fact) (verify.Reason, string)
+	// aside are predicate types that whoever calls judge hears and reports itself.
+	aside []string
 	// content tells that holds asks for the image's content.
 	content bool
 	hint    string
@@ -54,7 +56,7 @@ func (d *statementDemand) judge(part hearing) Demand {
 	if d.bind != nil {
 		holds = d.bind(part)
 	}
-	var others []Attempt
+	var others []int // facts that are something else
 	var contenders []contender
 	strangers := refuser{from: d.from}
 	relevant, facts := 0, part.Findings.Facts
@@ -64,12 +66,13 @@ func (d *statementDemand) judge(part hearing) Demand {
 			result.Tried = append(result.Tried, a)
 			continue
 		}
-		a := part.attempt(i)
 		if f.Kind != verify.KindStatement || f.Statement == nil || !slices.Contains(d.uris, f.Statement.PredicateType) {
-			a.Reason, a.Detail = verify.ReasonPredicateType, "it is something else"
-			others = append(others, a)
+			if f.Statement == nil || !slices.Contains(d.aside, f.Statement.PredicateType) {
+				others = append(others, i)
+			}
 			continue
 		}
+		a := part.attempt(i)
 		relevant++
 		if d.from.has(f.Signer) == nil {
 			a.Reason, a.Detail = strangers.of(f.Signer)
@@ -114,11 +117,12 @@ func (d *statementDemand) judge(part hearing) Demand {
 	if relevant > 0 {
 		result.Found = d.describe(result.Tried, result.Reason, relevant)
 	}
-	if types := typesOf(others); relevant == 0 && len(types) > 0 {
+	unwanted := part.refused(others, "it is something else")
+	if types := typesOf(unwanted); relevant == 0 && len(types) > 0 {
 		result.Found += "; found instead: " + strings.Join(types, ", ")
 	}
 	result.Hint = hintFor(result.Reason, d.from, d.hint)
-	result.Tried = append(result.Tried, others...)
+	result.Tried = append(result.Tried, unwanted...)
 	sortTried(result.Tried)
 	if result.Reason == ReasonContentUnchecked {
 		result.Verdict = Undetermined
