@@ -50,28 +50,23 @@ func (c *compiler) vulnerabilities(e *vulnerabilitiesEntry) demand {
 func (d *vulnerabilitiesDemand) accepts() signers { return slices.Concat(d.from, d.vex) }
 func (d *vulnerabilitiesDemand) types() []string  { return slices.Concat(d.uris, d.vexTypes) }
 
-// judge judges the scans by themselves, with what the VEX documents excuse.
+// judge judges the scans, with what the VEX documents excuse.
 func (d *vulnerabilitiesDemand) judge(part hearing) Demand {
-	scans := part
-	scans.Findings.Facts, scans.ends = nil, nil
 	excuses := &excuses{images: []string{part.Subject.Digest.String(), part.index.String()}}
 	for i, f := range part.Findings.Facts {
-		if f.Kind != verify.KindStatement || f.Statement == nil || !slices.Contains(d.vexTypes, f.Statement.PredicateType) {
-			scans.Findings.Facts, scans.ends = append(scans.Findings.Facts, f), append(scans.ends, part.end(i))
+		if _, elsewhere := elsewhere(f, part.Part); elsewhere || f.Kind != verify.KindStatement || f.Statement == nil || !slices.Contains(d.vexTypes, f.Statement.PredicateType) {
 			continue
 		}
-		a, elsewhere := elsewhere(f, part.Part)
-		if !elsewhere {
-			a = attempt(f)
-			if d.vex.has(f.Signer) == nil {
-				a.Reason, a.Detail = d.vex.refusal(f.Signer)
-			}
+		a := attempt(f)
+		if d.vex.has(f.Signer) == nil {
+			a.Reason, a.Detail = d.vex.refusal(f.Signer)
 		}
 		excuses.add(f, a, part.end(i))
 	}
-	scanned := *d.statementDemand
-	scanned.holds = func(st *attest.Statement) (verify.Reason, string) { return d.holds(st, excuses) }
-	result := scanned.judge(scans)
+	scans := *d.statementDemand
+	scans.aside = d.vexTypes
+	scans.holds = func(st *attest.Statement) (verify.Reason, string) { return d.holds(st, excuses) }
+	result := scans.judge(part)
 	for _, doc := range excuses.documents {
 		if doc.used && result.Verdict == Allow {
 			result.Until = earlier(result.Until, doc.end)
