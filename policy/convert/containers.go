@@ -9,6 +9,9 @@ import (
 	"github.com/hallmark-project/hallmark/attest/wording"
 )
 
+// maxScope is longer than every scope: an image's name has at most 1024 bytes.
+const maxScope = 4096
+
 // scoped is a scope of policy.json and the requirements below it.
 type scoped struct {
 	name, tag    string // "" is the transport's default
@@ -104,13 +107,20 @@ func (c *converter) tagged(one scoped, w wish, all []scoped, made map[string]*wi
 	here := exactly(w.place, one.name, one.name)
 	w.scopes = []scope{here}
 	c.wishes = append(c.wishes, w)
-	covering := fallback
-	longest := -1
+	covering, best := fallback, -1
 	for _, other := range all {
 		host, _, _ := strings.Cut(one.name, "/")
-		inside := other.name == one.name || strings.HasPrefix(one.name, other.name+"/") || strings.HasPrefix(other.name, "*.") && strings.HasSuffix(host, other.name[1:])
-		if other.tag == "" && inside && len(other.name) > longest && (longest < 0 || !strings.HasPrefix(other.name, "*.")) {
-			covering, longest = *made[other.name], len(other.name)
+		rank := len(other.name)
+		if below, wild := strings.CutPrefix(other.name, "*"); !wild {
+			rank += maxScope // every name is more specific than a wildcard
+			if other.name != one.name && !strings.HasPrefix(one.name, other.name+"/") {
+				continue
+			}
+		} else if !strings.HasSuffix(host, below) {
+			continue
+		}
+		if other.tag == "" && rank > best {
+			covering, best = *made[other.name], rank
 		}
 	}
 	covering.scopes = []scope{here}
