@@ -31,6 +31,7 @@ const (
 	ScanAnyAge        ID = "scan-any-age"
 	ScanAny           ID = "scan-any"
 	SBOMUnchecked     ID = "sbom-unchecked"
+	SummaryAnyAge     ID = "summary-any-age"
 	GroupUnused       ID = "group-unused"
 	ExceptionEnds     ID = "exception-ends-soon"
 	ExceptionWide     ID = "exception-wide"
@@ -72,6 +73,7 @@ func All() []About {
 		{ScanAnyAge, Warning, "A scan of any age is accepted: what was found since then is not known."},
 		{ScanAny, Warning, "One good scan is enough, so that an old one hides what a newer one found."},
 		{SBOMUnchecked, Note, "The SBOM is not compared with what is in the image: it lists what its signer says."},
+		{SummaryAnyAge, Warning, "A summary of a verification counts however old it is."},
 		{GroupUnused, Note, "No rule names the group."},
 		{ExceptionEnds, Warning, "The exception is over, or ends within 30 days."},
 		{ExceptionWide, Warning, "The exception holds for more than one digest."},

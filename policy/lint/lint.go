@@ -79,16 +79,30 @@ type Options struct {
 // [policy.Parse] reads, with the same read function. An invalid policy gives its
 // faults and nothing else.
 func Check(file string, data []byte, read func(path string) ([]byte, error), o Options) []Finding {
-	p, err := policy.Parse(file, data, read)
+	taken := make(map[string][]byte)
+	p, err := policy.Parse(file, data, func(path string) ([]byte, error) {
+		if read == nil {
+			return nil, errors.New("files are not read here")
+		}
+		raw, err := read(path)
+		taken[path] = raw
+		return raw, err
+	})
 	if err != nil {
 		return faults(file, err)
 	}
-	l := &linter{file: file, policy: p, options: o}
-	var whole, canonical yaml.Node
-	if yaml.Unmarshal(data, &whole) != nil || yaml.Unmarshal(p.YAML(), &canonical) != nil || len(whole.Content) != 1 || len(canonical.Content) != 1 {
+	l := &linter{policy: p, options: o}
+	var ok bool
+	if l.canonical, ok = open("", p.YAML()); !ok {
 		return faults(file, errors.New("reading the policy again"))
 	}
-	l.written, l.canonical = view{node: whole.Content[0]}, view{node: canonical.Content[0]}
+	for i, one := range append([]policy.File{{Name: file, Data: data}}, included(file, data, taken)...) {
+		v, ok := open(one.Name, one.Data)
+		if !ok || i > maxIncluded {
+			return faults(one.Name, errors.New("reading the policy again"))
+		}
+		l.written = append(l.written, v)
+	}
 	l.document()
 	l.trustRoots()
 	l.signers()
@@ -98,9 +112,33 @@ func Check(file string, data []byte, read func(path string) ([]byte, error), o O
 	l.exceptions()
 	l.examples()
 	slices.SortStableFunc(l.found, func(a, b Finding) int {
-		return cmp.Or(a.Line-b.Line, a.Column-b.Column, cmp.Compare(a.ID, b.ID))
+		return cmp.Or(l.order(a.File)-l.order(b.File), a.Line-b.Line, a.Column-b.Column, cmp.Compare(a.ID, b.ID))
 	})
 	return l.found
+}
+
+// maxIncluded bounds the files of a policy, as package policy does.
+const maxIncluded = 100
+
+// open reads a document that package policy has accepted.
+func open(name string, data []byte) (view, bool) {
+	var document yaml.Node
+	if yaml.Unmarshal(data, &document) != nil || len(document.Content) != 1 {
+		return view{}, false
+	}
+	return view{node: document.Content[0], file: name}, true
+}
+
+// included lists the files that a policy includes, as they were read.
+func included(name string, data []byte, taken map[string][]byte) []policy.File {
+	v, _ := open(name, data)
+	var files []policy.File
+	for _, e := range v.get("include").items() {
+		if raw, was := taken[e.get("file").text()]; was {
+			files = append(files, policy.File{Name: e.get("file").text(), Data: raw})
+		}
+	}
+	return files
 }
 
 // faults gives the errors of a policy that cannot be used.
@@ -121,19 +159,39 @@ func faults(file string, err error) []Finding {
 
 // linter looks at one policy.
 type linter struct {
-	file      string
 	policy    *policy.Policy
 	options   Options
-	written   view // the file as it was written
-	canonical view // the same, with keys inline and defaults written out
+	written   []view // the files as they were written, those that are included last
+	canonical view   // all of it, with keys inline and defaults written out
 	found     []Finding
 }
 
 // add records one finding at a place of the file.
 func (l *linter) add(id ID, at view, hint, format string, args ...any) {
-	f := Finding{ID: id, Severity: id.About().Severity, File: l.file, Path: at.path, Message: fmt.Sprintf(format, args...), Hint: hint}
+	f := Finding{ID: id, Severity: id.About().Severity, File: at.file, Path: at.path, Message: fmt.Sprintf(format, args...), Hint: hint}
 	if at.node != nil {
 		f.Line, f.Column = at.node.Line, at.node.Column
 	}
 	l.found = append(l.found, f)
+}
+
+// order is a file's place among those of the policy.
+func (l *linter) order(file string) int {
+	return slices.IndexFunc(l.written, func(v view) bool { return v.file == file })
+}
+
+// items lists the items of a list in all files.
+func (l *linter) items(name string) (all []view) {
+	for _, v := range l.written {
+		all = append(all, v.get(name).items()...)
+	}
+	return all
+}
+
+// entries lists the entries of a mapping in all files.
+func (l *linter) entries(name string) (all []named) {
+	for _, v := range l.written {
+		all = append(all, v.get(name).entries()...)
+	}
+	return all
 }

@@ -2,6 +2,7 @@ package lint_test
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -83,6 +84,7 @@ func TestWeakSpots(t *testing.T) {
 		"a statement of any content":   {`, cel: ["statement.predicate.result == 'PASSED'"]`, "", lint.StatementAny, "15:20", nil},
 		"BM-09 an SBOM of the index":   {"    platforms: all\n", "", lint.PlatformsIndex, "8:5", nil},
 		"a scan of any age":            {"sbom: {", "vulnerabilities: {from: [b], maxSeverity: low, which: all}\n      sbom: {", lint.ScanAnyAge, "14:24", nil},
+		"a summary of any age":         {"sbom: {", "summary: {from: [b]}\n      sbom: {", lint.SummaryAnyAge, "14:16", nil},
 		"BM-04 an SBOM of any content": {", matchesContent: true", "", lint.SBOMUnchecked, "14:13", nil},
 		"an age without a time":        {"atLeast: 2}", "atLeast: 2, maxAge: 90d}", lint.NoTime, "12:19", nil},
 		"a group that no rule names":   {"rules:\n", "groups: {all: [a, b]}\nrules:\n", lint.GroupUnused, "7:15", nil},
@@ -256,5 +258,26 @@ func TestSARIF(t *testing.T) {
 		result.Level != "warning" || result.Message.Text == "" ||
 		result.Locations[0].PhysicalLocation.ArtifactLocation.URI != "dir/p.yaml" || result.Locations[0].PhysicalLocation.Region.StartLine != 7 {
 		t.Errorf("%s", out.Bytes())
+	}
+}
+
+// The files that a policy includes are looked at, too, at their own places.
+func TestIncludedFiles(t *testing.T) {
+	t.Parallel()
+	shared := []byte("apiVersion: hallmark.dev/v1alpha1\nkind: TrustPolicy\nmetadata: {name: strict}\nsigners:\n  c: {keys: [{file: c.pub}]}\n  d: {keys: [{file: d.pub}]}\nrules:\n  - {name: shared, images: [shared], require: {signatures: {from: [c]}}}\n")
+	keys := files(t)
+	read := func(name string) ([]byte, error) {
+		switch name {
+		case "shared.yaml":
+			return shared, nil
+		case "d.pub":
+			return verifytest.NewKey(t, "ecdsa-p256").Trusted.PEM(), nil
+		}
+		return keys(name)
+	}
+	text := strings.Replace(strict, "signers:\n", fmt.Sprintf("include: [{file: shared.yaml, sha256: %x}]\nsigners:\n", sha256.Sum256(shared)), 1)
+	found := lint.Check("p.yaml", []byte(text), read, lint.Options{})
+	if got := ids(found); !slices.Equal(got, []string{"signer-unused", "pattern-short-name"}) || found[0].File != "shared.yaml" || found[0].Line != 6 {
+		t.Errorf("%v", found)
 	}
 }

@@ -15,7 +15,7 @@ type placed struct {
 
 // patterns compares the patterns of all rules.
 func (l *linter) patterns() {
-	rules := l.written.get("rules").items()
+	rules := l.items("rules")
 	var all []placed
 	for i, rule := range rules {
 		for _, at := range rule.get("images").items() {
@@ -90,12 +90,12 @@ func (l *linter) examples() {
 	for _, image := range l.options.Images {
 		plan, err := l.policy.Plan(image)
 		if err != nil || plan.Rule == "" {
-			l.add(ImageUnmatched, l.written.get("rules"), "write a rule for it", "no rule governs %s", image)
+			l.add(ImageUnmatched, l.written[0].get("rules"), "write a rule for it", "no rule governs %s", image)
 			continue
 		}
 		governing[plan.Rule] = true
 	}
-	for _, rule := range l.written.get("rules").items() {
+	for _, rule := range l.items("rules") {
 		if name := rule.get("name").text(); !governing[name] {
 			l.add(RuleWithoutImages, rule, "correct its patterns, or remove it", "the rule %s governs none of the %d given images", name, len(l.options.Images))
 		}

@@ -9,7 +9,7 @@ import (
 
 // rules looks at each rule by itself.
 func (l *linter) rules() {
-	for _, rule := range l.written.get("rules").items() {
+	for _, rule := range l.items("rules") {
 		name, require := rule.get("name").text(), rule.get("require")
 		if at := rule.get("mode"); at.text() == "warn" {
 			l.add(ModeWarn, at, "remove it when the reports are clean", "the rule %s refuses nothing: what it finds is only reported", name)
@@ -62,7 +62,7 @@ func (l *linter) provenance(rule view) {
 		return
 	}
 	for _, name := range require.get("signatures", "from").texts() {
-		keyless := l.written.get("signers", name, "keyless")
+		keyless := l.canonical.get("signers", name, "keyless")
 		if len(present(keyless, "github", "gitlab", "buildkite")) > 0 {
 			l.add(NoProvenance, rule.get("require"), "demand `provenance` too, with its source and ref", "the CI system behind %s signs, and nothing says what it built", name)
 			return
@@ -75,9 +75,9 @@ func (l *linter) provenance(rule view) {
 func (l *linter) sourceIsIdentity(provenance view) bool {
 	names := provenance.get("from").texts()
 	return len(names) > 0 && !slices.ContainsFunc(names, func(name string) bool {
-		keyless := l.written.get("signers", name, "keyless")
+		keyless := l.canonical.get("signers", name, "keyless")
 		return !keyless.get("github", "repository").there() && !keyless.get("gitlab", "project").there() && !keyless.get("buildkite", "pipeline").there() ||
-			len(l.written.get("signers", name, "keys").items()) > 0
+			len(l.canonical.get("signers", name, "keys").items()) > 0
 	})
 }
 
@@ -85,6 +85,9 @@ func (l *linter) sourceIsIdentity(provenance view) bool {
 func (l *linter) packages(require view) {
 	if sbom := require.get("sbom"); sbom.there() && !sbom.get("matchesContent").there() {
 		l.add(SBOMUnchecked, sbom, "add `matchesContent: true` where images are judged by verify", "the SBOM lists what its signer says, which nobody compares with the image")
+	}
+	if summary := require.get("summary"); summary.there() && !summary.get("maxAge").there() {
+		l.add(SummaryAnyAge, summary, "add `maxAge`, such as 7d", "a summary of any age stands in place of every other demand")
 	}
 	scan := require.get("vulnerabilities")
 	if !scan.there() {
@@ -137,7 +140,7 @@ func (l *linter) provesTime(name string) bool {
 
 // exceptions looks at what is let off.
 func (l *linter) exceptions() {
-	for _, e := range l.written.get("exceptions").items() {
+	for _, e := range l.items("exceptions") {
 		image := e.get("image")
 		if image.there() && !strings.Contains(image.text(), "@") {
 			l.add(ExceptionWide, image, "name one digest: NAME@sha256:…", "the exception holds for whatever %s is", image.text())

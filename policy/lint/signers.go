@@ -10,7 +10,7 @@ import (
 
 // document looks at the policy's own entries.
 func (l *linter) document() {
-	if at := l.written.get("unmatched"); at.text() == "warn" {
+	if at := l.written[0].get("unmatched"); at.text() == "warn" {
 		l.add(UnmatchedWarn, at, "write `deny`, or leave it away, when every image has its rule", "images that no rule governs are allowed, with a warning")
 	}
 }
@@ -18,14 +18,14 @@ func (l *linter) document() {
 // trustRoots looks at the entries of trustRoots.
 func (l *linter) trustRoots() {
 	used := make(map[string]bool)
-	for _, s := range l.written.get("signers").entries() {
+	for _, s := range l.entries("signers") {
 		used[s.get("keyless", "trustRoot").text()] = true
 		for _, key := range s.get("keys").items() {
 			used[key.get("timesFrom").text()] = true
 		}
 		used[s.get("timesFrom").text()] = true
 	}
-	for _, root := range l.written.get("trustRoots").entries() {
+	for _, root := range l.entries("trustRoots") {
 		if !used[root.name] && !l.mentioned(root.name, root.view) {
 			l.add(RootUnused, root.view, "remove it, or let a signer name it", "no signer names the trust root %s", root.name)
 		}
@@ -56,7 +56,12 @@ func (l *linter) mentioned(name string, except view) bool {
 		}
 		return slices.ContainsFunc(v.items(), found)
 	}
-	return found(l.written.get("signers"))
+	for _, v := range l.written {
+		if found(v.get("signers")) {
+			return true
+		}
+	}
+	return false
 }
 
 // pinned wants a digest beside a file that says who is trusted.
@@ -97,7 +102,7 @@ func (l *linter) rootEnds(root named, anchor policy.Anchor) {
 func (l *linter) signers() {
 	used := l.usedSigners()
 	owner := make(map[string]string) // of a key's text
-	for _, s := range l.written.get("signers").entries() {
+	for _, s := range l.entries("signers") {
 		if !used[s.name] {
 			l.add(SignerUnused, s.view, "remove it, or name it under `from`", "no rule names the signer %s", s.name)
 		}
@@ -118,8 +123,8 @@ func (l *linter) signers() {
 // groups looks at the entries of groups.
 func (l *linter) groups() {
 	used := l.usedSigners()
-	for _, group := range l.written.get("groups").entries() {
-		if !used[group.name] && !l.written.get("include").there() {
+	for _, group := range l.entries("groups") {
+		if !used[group.name] {
 			l.add(GroupUnused, group.view, "remove it, or name it under `from`", "no rule names the group %s", group.name)
 		}
 	}
@@ -142,10 +147,12 @@ func (l *linter) usedSigners() map[string]bool {
 			visit(item)
 		}
 	}
-	visit(l.written.get("rules"))
-	visit(l.canonical.get("rules")) // with those of included files
-	visit(l.written.get("builders"))
-	for _, group := range l.written.get("groups").entries() {
+	for _, v := range l.written {
+		visit(v.get("rules"))
+		visit(v.get("builders"))
+	}
+	visit(l.canonical.get("rules")) // where groups are their members
+	for _, group := range l.entries("groups") {
 		if used[group.name] {
 			for _, name := range group.texts() {
 				used[name] = true

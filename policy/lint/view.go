@@ -13,6 +13,7 @@ import (
 type view struct {
 	node *yaml.Node
 	path string
+	file string // where it stands
 }
 
 func (v view) there() bool { return v.node != nil }
@@ -49,7 +50,7 @@ func (v view) entries() []named {
 		if v.path != "" {
 			path = v.path + "." + name
 		}
-		all = append(all, named{name, view{v.node.Content[i+1], path}})
+		all = append(all, named{name, view{v.node.Content[i+1], path, v.file}})
 	}
 	return all
 }
@@ -61,7 +62,7 @@ func (v view) items() []view {
 	}
 	var all []view
 	for i, n := range v.node.Content {
-		all = append(all, view{n, v.path + "[" + strconv.Itoa(i) + "]"})
+		all = append(all, view{n, v.path + "[" + strconv.Itoa(i) + "]", v.file})
 	}
 	return all
 }
