@@ -38,13 +38,7 @@ func TestPackages(t *testing.T) {
 			if closeErr := target.Close(); err != nil || closeErr != nil {
 				t.Fatalf("%s: %v, %v", name, err, closeErr)
 			}
-			var purls []string
-			for _, p := range packages {
-				if !p.Root {
-					purls = append(purls, p.PURL)
-				}
-			}
-			slices.Sort(purls)
+			purls := purlsOf(packages)
 			if !slices.Equal(purls, smallPackages) {
 				t.Errorf("%s: %q", name, purls)
 			}
