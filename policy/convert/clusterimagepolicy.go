@@ -11,9 +11,13 @@ import (
 // whose pattern matches an image must be met, by any of its authorities. What no
 // policy matches is refused.
 func (c *converter) clusterImagePolicy(n node) error {
-	if kind := n.field("kind").text(); kind != "ClusterImagePolicy" {
-		c.lose(n.place(), fmt.Sprintf("a resource of the kind %q", wording.Short(kind)), "it is not read, and what refers to it is never met")
+	switch kind := n.field("kind").text(); kind {
+	case "ClusterImagePolicy":
+	case "TrustRoot":
+		c.lose(n.place(), "a trust root", "it is not read, and what refers to it is never met")
 		return nil
+	default:
+		return fmt.Errorf("%s: the kind %q: %w", n.place(), wording.Short(kind), ErrKind)
 	}
 	if v := n.field("apiVersion").text(); v != "policy.sigstore.dev/v1alpha1" && v != "policy.sigstore.dev/v1beta1" {
 		return fmt.Errorf("%s: the version %q: %w", n.place(), wording.Short(v), ErrKind)
@@ -26,8 +30,8 @@ func (c *converter) clusterImagePolicy(n node) error {
 	spec := n.field("spec")
 	w := wish{place: spec.place(), name: oneLine(name), warn: c.warnMode(spec.field("mode"), "warn", "enforce")}
 	images, ok := spec.field("images").items()
-	if !ok {
-		return fmt.Errorf("%s: `images` is no list: %w", spec.place(), ErrSource)
+	if !ok || len(images) == 0 {
+		return fmt.Errorf("%s: no list of `images`: %w", spec.place(), ErrSource)
 	}
 	for _, image := range images {
 		glob := image.field("glob").text()

@@ -12,6 +12,9 @@ import (
 // maxScope is longer than every scope: an image's name has at most 1024 bytes.
 const maxScope = 4096
 
+// otherTransports are the places of images that are no registry.
+var otherTransports = []string{"atomic", "containers-storage", "dir", "docker-archive", "docker-daemon", "oci", "oci-archive", "ostree", "sif", "tarball"}
+
 // scoped is a scope of policy.json and the requirements below it.
 type scoped struct {
 	name, tag    string // "" is the transport's default
@@ -28,7 +31,13 @@ func (c *converter) containers(n node) error {
 	byDefault := n.field("default")
 	transports := n.field("transports")
 	docker := transports.field("docker")
+	refused := false
 	for _, other := range transports.unknown() {
+		if name := strings.TrimPrefix(other.path, transports.path+"."); !slices.Contains(otherTransports, name) {
+			c.lose(other.place(), "something that the converter does not know", "no image is allowed by default")
+			refused = true
+			continue
+		}
 		c.lose(other.place(), "images that come from another place than a registry", "nothing is said of them")
 	}
 	var all []scoped
@@ -41,7 +50,7 @@ func (c *converter) containers(n node) error {
 		one.name, one.tag = splitTag(name)
 		all = append(all, one)
 	}
-	refused := c.unknown(n, "no image is allowed by default")
+	refused = c.unknown(n, "no image is allowed by default") || refused
 	fallback, err := c.requirements(byDefault, "default")
 	if err != nil {
 		return err

@@ -180,7 +180,7 @@ func (c *converter) document(n node) error {
 }
 
 func (c *converter) result() (*Result, error) {
-	if len(c.wishes) == 0 && c.unmatched != "warn" && !c.specific {
+	if len(c.wishes) == 0 && c.kind != Containers {
 		return nil, fmt.Errorf("converting: no policy about images stands there: %w", ErrSource)
 	}
 	text, err := c.write()

@@ -117,16 +117,20 @@ func store(kind, name string) ([]byte, error) {
 	return os.ReadFile(filepath.Join("testdata", "x509", kind, name+".pem"))
 }
 
+// sources are the realistic policies of testdata, and with which options they are
+// converted.
+var sources = map[string]func(*convert.Options){
+	"clusterimagepolicy.yaml":    func(*convert.Options) {},
+	"kyverno.yaml":               func(*convert.Options) {},
+	"imagevalidatingpolicy.yaml": func(*convert.Options) {},
+	"containers.json":            func(o *convert.Options) { o.InsecureAnyName = true },
+	"notation.json":              func(o *convert.Options) { o.TrustStore = store },
+}
+
 // TestGolden converts a realistic policy of each kind.
 func TestGolden(t *testing.T) {
 	t.Parallel()
-	for name, change := range map[string]func(*convert.Options){
-		"clusterimagepolicy.yaml":    func(*convert.Options) {},
-		"kyverno.yaml":               func(*convert.Options) {},
-		"imagevalidatingpolicy.yaml": func(*convert.Options) {},
-		"containers.json":            func(o *convert.Options) { o.InsecureAnyName = true },
-		"notation.json":              func(o *convert.Options) { o.TrustStore = store },
-	} {
+	for name, change := range sources {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			raw, err := os.ReadFile(filepath.Join("testdata", name))

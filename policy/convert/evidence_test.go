@@ -1,6 +1,7 @@
 package convert_test
 
 import (
+	"sync"
 	"testing"
 	"time"
 
@@ -8,7 +9,6 @@ import (
 	"github.com/hallmark-project/hallmark/attest/digest"
 	"github.com/hallmark-project/hallmark/policy"
 	"github.com/hallmark-project/hallmark/verify"
-	"github.com/hallmark-project/hallmark/verify/trust"
 )
 
 var (
@@ -25,16 +25,15 @@ type evidence struct {
 	attested map[string]string // signer to result
 }
 
+// publicRoot is the digest of what the tests have for Sigstore's public root.
+var publicRoot = sync.OnceValue(func() digest.Digest { return instance().Root(failing{}).Digest() })
+
 // signer is the key of a name, or an e-mail address that Sigstore's public root proves.
 func signer(t testing.TB, name string) verify.Signer {
 	t.Helper()
 	for i := range len(name) {
 		if name[i] == '@' {
-			root, err := trust.NewRoot(trust.WithTrustedRoot(instance().TrustedRoot(t)))
-			if err != nil {
-				t.Fatal(err)
-			}
-			return verify.Signer{Certificate: &verify.Certificate{Issuer: "https://accounts.google.com", SAN: name, SANType: "Email", Root: root.Digest()}}
+			return verify.Signer{Certificate: &verify.Certificate{Issuer: "https://accounts.google.com", SAN: name, SANType: "Email", Root: publicRoot()}}
 		}
 	}
 	return verify.Signer{KeyID: key(t, name).ID()}

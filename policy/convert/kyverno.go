@@ -53,19 +53,25 @@ func (c *converter) clusterPolicy(n node, name string) error {
 	if !ok {
 		return fmt.Errorf("%s: `rules` is no list: %w", spec.place(), ErrSource)
 	}
+	if len(rules) == 0 && never {
+		c.refuseAll(spec, name)
+	}
 	for _, rule := range rules {
 		entries, ok := rule.field("verifyImages").items()
 		if !ok {
 			return fmt.Errorf("%s: `verifyImages` is no list: %w", rule.place(), ErrSource)
 		}
-		rule.field("name")
-		if len(entries) == 0 {
-			c.lose(rule.place(), "a rule that verifies no images", "it is not converted")
-			continue
-		}
 		ruleName := oneLine(name + " / " + rule.field("name").text())
 		c.matched(rule)
-		broken := c.unknown(rule, "nothing meets the rule") || never
+		if len(entries) == 0 {
+			c.lose(rule.place(), "a rule that verifies no images", "it is not converted")
+			rule.ignore("validate", "mutate", "generate", "reportProperties")
+		}
+		broken := c.unknown(rule, "nothing meets the rule")
+		if len(entries) == 0 && broken {
+			c.refuseAll(rule, ruleName)
+		}
+		broken = broken || never
 		for _, entry := range entries {
 			w := wish{place: entry.place(), name: ruleName}
 			if one := entry.field("failureAction"); one.there() {
@@ -75,11 +81,18 @@ func (c *converter) clusterPolicy(n node, name string) error {
 				w.warn = !overrides.there() && (!action.there() || c.warnMode(action, "Audit", "Enforce") || action.text() == "audit")
 			}
 			c.verifyImages(entry, &w)
-			w.never = w.never || broken
+			if broken {
+				w.never, w.warn = true, false
+			}
 			c.wishes = append(c.wishes, w)
 		}
 	}
 	return nil
+}
+
+// refuseAll stands for something that may speak about any image.
+func (c *converter) refuseAll(n node, name string) {
+	c.wishes = append(c.wishes, wish{place: n.place(), name: oneLine(name), never: true, scopes: []scope{exactly(n.place(), "every image", everything)}})
 }
 
 // matched reads where a rule holds. Every image runs in a pod.
@@ -188,7 +201,10 @@ func (c *converter) verifyImages(n node, w *wish) {
 		c.lose(n.place(), "no attestors", never)
 		w.never = true
 	}
-	w.never = c.unknown(n, never) || w.never || !ok
+	w.never = w.never || !ok
+	if c.unknown(n, never) {
+		w.never, w.warn = true, false // it may be the action
+	}
 }
 
 // oldAttestor reads the fields that older versions have beside `attestors`.

@@ -90,7 +90,9 @@ func (c *converter) notationStatement(n node, w *wish) {
 		c.lose(mode.place(), "revocation that is looked up on the network (OCSP, CRL)", never+"; write a `crl` to the trust root by hand")
 		w.never = true
 	}
-	w.never = c.unknown(n, never) || c.unknown(level, never) || c.unknown(override, never) || w.never
+	if unknown := c.unknown(n, never); c.unknown(level, never) || c.unknown(override, never) || unknown {
+		w.never, w.warn = true, false
+	}
 	if !storesOK || !identitiesOK {
 		w.never = true
 		return

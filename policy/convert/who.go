@@ -3,6 +3,7 @@ package convert
 import (
 	"fmt"
 	"regexp"
+	"regexp/syntax"
 	"strings"
 
 	"github.com/hallmark-project/hallmark/attest/wording"
@@ -67,6 +68,9 @@ func (w who) match(text, expression string, escape bool) (m match, loss string) 
 		return match{text: text}, ""
 	}
 	begins, ends := false, false
+	if tree, err := syntax.Parse(expression, syntax.Perl); err == nil && tree.Op == syntax.OpAlternate {
+		loss = "alternatives in a regular expression, some of which may stand anywhere"
+	}
 	expression, begins = cutOne(expression, strings.CutPrefix, "^", `\A`)
 	if !strings.HasSuffix(expression, `\$`) && !strings.HasSuffix(expression, `\\z`) {
 		expression, ends = cutOne(expression, strings.CutSuffix, "$", `\z`)

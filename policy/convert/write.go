@@ -87,9 +87,6 @@ func (c *converter) write() ([]byte, error) {
 	}
 	if len(rules) == 0 { // a policy has at least one rule
 		rules = []ruleText{{Name: "nothing is allowed", Images: []string{everything}, Require: c.impossible()}}
-		if c.unmatched == "warn" {
-			rules[0].Name, rules[0].Mode = "everything is allowed", "warn"
-		}
 	}
 	names := make(map[string]int)
 	for i := range rules {
