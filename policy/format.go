@@ -20,6 +20,9 @@ var ErrFormat = errors.New("layout cannot be changed")
 // knows comments and no empty lines.
 const emptyLine = "#~hallmark: an empty line~"
 
+// maxRounds bounds how often a layout is laid out again until it stays.
+const maxRounds = 4
+
 // Format returns a policy in the one layout: two spaces, entries in the language's
 // order, what was written in brackets still in brackets. Comments, empty lines,
 // quotes and the order of lists and names stay. name and read are those of [Parse],
@@ -35,13 +38,16 @@ func Format(name string, data []byte, read func(path string) ([]byte, error)) ([
 	}
 	out := data
 	// A comment may find its final place only in the second round.
-	for range 3 {
+	for round := 0; ; round++ {
 		next, err := formatOnce(out)
 		if err != nil {
 			return nil, fmt.Errorf("formatting %s: %w", name, err)
 		}
 		if bytes.Equal(next, out) {
 			break
+		}
+		if round == maxRounds {
+			return nil, fmt.Errorf("formatting %s: %w: its comments find no place that they keep; move them to lines of their own", name, ErrFormat)
 		}
 		out = next
 	}

@@ -113,3 +113,32 @@ func TestFormatRefuses(t *testing.T) {
 		t.Errorf("the marker of empty lines: %v", err)
 	}
 }
+
+// FuzzFormat: what comes out means what went in, and stays as it is.
+func FuzzFormat(f *testing.F) {
+	for _, text := range []string{untidy, tidy, full, identities} {
+		f.Add(text)
+	}
+
+	f.Fuzz(func(t *testing.T, text string) {
+		read := keyFiles(t)
+		before, err := Parse("p.yaml", []byte(text), read)
+		if err != nil {
+			return
+		}
+		out, err := Format("p.yaml", []byte(text), read)
+		if errors.Is(err, ErrFormat) {
+			return
+		}
+		if err != nil {
+			t.Fatalf("%v\n%s", err, text)
+		}
+		after, err := Parse("p.yaml", out, read)
+		if err != nil || after.Digest() != before.Digest() {
+			t.Fatalf("%v\n%s\nbecame\n%s", err, text, out)
+		}
+		if again, err := Format("p.yaml", out, read); err != nil || string(again) != string(out) {
+			t.Fatalf("%v: a second round changes\n%s\nto\n%s", err, out, again)
+		}
+	})
+}
