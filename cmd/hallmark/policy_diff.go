@@ -52,6 +52,7 @@ read, or what was recorded does not say enough about an image, 64 wrong usage.`,
 	flags.StringVar(&f.at, "at", "", "judge at this time, such as 2027-01-01T00:00:00Z, in place of the recorded ones")
 	flags.BoolVar(&f.all, "all", false, "print the images that stay as they are, too")
 	flags.StringVar(&f.output, "output", "text", "text or json")
+	completeFlag(cmd, "output", "text", "json")
 	return cmd
 }
 

@@ -46,6 +46,7 @@ checked, 64 wrong usage.`,
 	flags.StringVar(&f.output, "output", "text", "text or json")
 	flags.DurationVar(&f.timeout, "timeout", 2*time.Minute, "how long the judging of one image may take")
 	f.registryFlags.add(flags)
+	completeFlag(cmd, "output", "text", "json")
 	return cmd
 }
 

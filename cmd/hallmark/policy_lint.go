@@ -47,6 +47,7 @@ not be read, 64 wrong usage.`,
 	flags.StringArrayVar(&f.images, "image", nil, "an image that is in use; may be given several times")
 	flags.BoolVar(&f.strict, "strict", false, "warnings fail too")
 	flags.BoolVar(&f.list, "list", false, "list what is looked for")
+	completeFlag(cmd, "output", "text", "json", "sarif")
 	return cmd
 }
 

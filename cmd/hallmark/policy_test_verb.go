@@ -63,6 +63,7 @@ none, 64 wrong usage.`,
 	flags.StringVar(&f.platform, "platform", "", "with --record: the platform below an index, such as linux/arm64")
 	flags.DurationVar(&f.timeout, "timeout", 2*time.Minute, "with --record: how long it may take")
 	f.registryFlags.add(flags)
+	completeFlag(cmd, "output", "text", "json", "junit")
 	return cmd
 }
 

@@ -252,3 +252,15 @@ func TestExplanationColours(t *testing.T) {
 		t.Errorf("%q", s)
 	}
 }
+
+// Shells offer verbs and the values of flags.
+func TestPolicyCompletion(t *testing.T) {
+	t.Parallel()
+	w := newVerifyWorld(t)
+	w.runAll(t, []string{"__complete"}, map[string]verbCase{
+		"verbs":             {[]string{"policy", ""}, 0, "explain\t"},
+		"outputs of lint":   {[]string{"policy", "lint", "--output", ""}, 0, "text\njson\nsarif\n"},
+		"outputs of test":   {[]string{"policy", "test", "--output", ""}, 0, "text\njson\njunit\n"},
+		"outputs of replay": {[]string{"replay", "--output", ""}, 0, "text\njson\n"},
+	})
+}

@@ -45,6 +45,7 @@ checked, 64 wrong usage.`,
 	flags.StringVar(&f.image, "image", "", "judge only this image of the record")
 	flags.StringVar(&f.platform, "platform", "", "judge this platform's manifest below an index, such as linux/arm64")
 	flags.StringVar(&f.output, "output", "text", "text or json")
+	completeFlag(cmd, "output", "text", "json")
 	return cmd
 }
 
