@@ -16,7 +16,6 @@ package convert
 import (
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/hallmark-project/hallmark/policy"
 )
@@ -36,8 +35,14 @@ const (
 // Kinds lists every kind.
 func Kinds() []Kind { return []Kind{ClusterImagePolicy, Kyverno, Notation, Containers, Cosign} }
 
-// maxSources bounds the files of one conversion: a cluster has some dozens.
-const maxSources = 100
+const (
+	// maxSources bounds the files of one conversion: a cluster has some dozens.
+	maxSources = 100
+	// maxScopes bounds the patterns of all sources, each of which is compared with each.
+	maxScopes = 500
+	// maxLosses bounds the losses; nobody reads more.
+	maxLosses = 10_000
+)
 
 var (
 	// ErrSource says that a source cannot be read at all. Nothing is converted then.
@@ -145,11 +150,17 @@ type converter struct {
 	specific bool
 	parties  parties
 	losses   []Loss
+	lost     map[Loss]bool
+	tried    int // identities
 }
 
 func (c *converter) lose(place, meant, instead string) {
 	one := Loss{place, meant, instead}
-	if !slices.Contains(c.losses, one) {
+	if c.lost == nil {
+		c.lost = make(map[Loss]bool)
+	}
+	if !c.lost[one] && len(c.losses) < maxLosses {
+		c.lost[one] = true
 		c.losses = append(c.losses, one)
 	}
 }
@@ -182,6 +193,13 @@ func (c *converter) document(n node) error {
 func (c *converter) result() (*Result, error) {
 	if len(c.wishes) == 0 && c.kind != Containers {
 		return nil, fmt.Errorf("converting: no policy about images stands there: %w", ErrSource)
+	}
+	scopes := 0
+	for _, w := range c.wishes {
+		scopes += len(w.scopes)
+	}
+	if len(c.wishes) > maxScopes || scopes > maxScopes {
+		return nil, fmt.Errorf("converting: more than %d policies or patterns; convert them in parts: %w", maxScopes, ErrSource)
 	}
 	text, err := c.write()
 	if err != nil {

@@ -31,14 +31,20 @@ func (failing) Fatal(args ...any) { panic(fmt.Sprint(args...)) }
 
 var instance = sync.OnceValue(func() *verifytest.Instance { return verifytest.NewInstance(failing{}) })
 
+var keys sync.Map
+
 // key makes the one test key of a name.
 func key(t testing.TB, name string) trust.Key {
 	t.Helper()
+	if k, found := keys.Load(name); found {
+		return k.(trust.Key)
+	}
 	seed := sha256.Sum256([]byte(name))
 	k, err := trust.NewKey(ed25519.NewKeyFromSeed(seed[:]).Public())
 	if err != nil {
 		t.Fatal(err)
 	}
+	keys.Store(name, k)
 	return k
 }
 

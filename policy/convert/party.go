@@ -21,6 +21,7 @@ const maxParties = 1000
 // party is one entry of signers, as it is written.
 type party struct {
 	name    string    // what the source calls it
+	id      string    // what text returns, if it has been made
 	Keys    []keyText `yaml:"keys,omitempty"`
 	Times   string    `yaml:"timesFrom,omitempty"`
 	Keyless *identity `yaml:"keyless,omitempty"`
@@ -96,6 +97,9 @@ func (ps *parties) add(p party) string {
 
 // text is equal for equal parties, whatever they are called.
 func (p party) text() string {
+	if p.id != "" {
+		return p.id
+	}
 	raw, err := yaml.Marshal(p)
 	if err != nil {
 		return p.name
@@ -120,7 +124,9 @@ func (c *converter) key(place, name, text, times string) (party, bool) {
 		c.lose(place, fmt.Sprintf("a key that Hallmark does not read (%v)", err), "nobody signs in its place")
 		return party{}, false
 	}
-	return party{name: name, Keys: []keyText{{string(key.PEM())}}, Times: times}, true
+	p := party{name: name, Keys: []keyText{{string(key.PEM())}}, Times: times}
+	p.id = p.text()
+	return p, true
 }
 
 // accepted reports whether Hallmark reads a party.

@@ -21,6 +21,10 @@ type who struct {
 // could not say it without allowing more.
 func (c *converter) identity(w who) (party, bool) {
 	var problem error
+	if c.tried++; c.tried > maxParties {
+		c.lose(w.place, fmt.Sprintf("more than %d identities", maxParties), "nobody signs in its place")
+		return party{}, false
+	}
 	for _, escape := range []bool{false, true} {
 		issuer, issuerLoss := w.match(w.issuer, w.issuerRegexp, escape)
 		name, subjectLoss := w.match(w.subject, w.subjectRegxp, escape)
@@ -39,6 +43,7 @@ func (c *converter) identity(w who) (party, bool) {
 					c.lose(w.place, text, "it must match from the beginning")
 				}
 			}
+			p.id = p.text()
 			return p, true
 		}
 		if problem == nil {
