@@ -35,6 +35,9 @@ func (c *compiler) choice(w *text, age *span) choice {
 	return made
 }
 
+// everywhere reports whether a statement can speak against another.
+func (c choice) everywhere() bool { return c.which == everyOne || c.which == newest }
+
 // String is the choice for people, or "".
 func (c choice) String() string {
 	var text string

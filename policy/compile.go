@@ -149,6 +149,9 @@ func (c *compiler) plan(r *rule) Plan {
 		if s, ok := d.(*statementDemand); ok && s.content {
 			plan.Content = true
 		}
+		if one, looks := d.(interface{ everywhere() bool }); looks && one.everywhere() {
+			plan.Everywhere = true
+		}
 		all = append(all, d.accepts()...)
 	}
 	slices.Sort(plan.PredicateTypes)

@@ -97,6 +97,7 @@ func mergedPlan(rules []*rule) Plan {
 	for _, r := range rules {
 		names = append(names, r.name)
 		joint.Signatures = joint.Signatures || r.plan.Signatures
+		joint.Everywhere = joint.Everywhere || r.plan.Everywhere
 		joint.Content = joint.Content || r.plan.Content
 		joint.Platforms = max(joint.Platforms, r.plan.Platforms)
 		joint.PredicateTypes = append(joint.PredicateTypes, r.plan.PredicateTypes...)

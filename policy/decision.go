@@ -99,6 +99,10 @@ type Plan struct {
 	Signatures bool
 	// PredicateTypes are the wanted statement types, sorted, without duplicates.
 	PredicateTypes []string
+	// Everywhere tells that what is found in one place can undo what was found in
+	// another: a demand counts each statement or the latest. Look at every place before
+	// deciding.
+	Everywhere bool
 	// Content tells that a demand compares what is in the image's layers. It takes
 	// long to find out: look only once all else is met, which a demand's reason
 	// [ReasonContentUnchecked] says.

@@ -62,6 +62,10 @@ type Options struct {
 	Content ContentFunc
 	// Now is the clock; nil is time.Now.
 	Now func() time.Time
+	// Judged is told of each digest that the policy has decided on, with all that was
+	// found about it, before the answer is given; from several goroutines. nil asks for
+	// nothing.
+	Judged func(policy.Image, policy.Decision)
 }
 
 // Gate judges images under one policy. Safe for concurrent use.
