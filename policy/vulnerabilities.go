@@ -50,6 +50,9 @@ func (c *compiler) vulnerabilities(e *vulnerabilitiesEntry) demand {
 func (d *vulnerabilitiesDemand) accepts() signers { return slices.Concat(d.from, d.vex) }
 func (d *vulnerabilitiesDemand) types() []string  { return slices.Concat(d.uris, d.vexTypes) }
 
+// everywhere: a later VEX document undoes an earlier one.
+func (d *vulnerabilitiesDemand) everywhere() bool { return len(d.vex) > 0 || d.choice.everywhere() }
+
 // judge judges the scans, with what the VEX documents excuse.
 func (d *vulnerabilitiesDemand) judge(part hearing) Demand {
 	excuses := &excuses{images: []string{part.Subject.Digest.String(), part.index.String()}}
