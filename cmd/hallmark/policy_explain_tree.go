@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/hallmark-project/hallmark/policy"
 	"github.com/hallmark-project/hallmark/policy/report"
@@ -44,6 +46,12 @@ func (a *app) writeExplanation(r *report.Report, image *report.Image, p *policy.
 		}
 	}
 	explainRule(root, r, image, p)
+	if image.Warned != nil {
+		root.add("would be %s %s: only warned about", image.Warned.Verdict, image.Warned.Reason).judged(image.Warned.Verdict)
+	}
+	if !image.Until.IsZero() {
+		root.add("until %s, when this may change for the same evidence", image.Until.UTC().Format(time.RFC3339))
+	}
 	for i := range image.Demands {
 		explainDemand(root, image, &image.Demands[i])
 	}
@@ -91,34 +99,51 @@ func explainDemand(root *twig, image *report.Image, d *policy.Demand) {
 	line := root.add("%s", text).judged(d.Verdict)
 	line.add("wanted: %s", d.Wanted)
 	line.add("found: %s", d.Found)
-	for _, attempt := range d.Tried {
-		what := attempt.Type
-		if what == "" {
-			what = "a piece of unknown type"
-		}
-		if attempt.Signer != "" {
-			what += " by " + attempt.Signer
-		}
-		if attempt.Accepted {
-			piece := line.add("%s", what).judged(policy.Allow)
-			piece.add("in %s", attempt.Origin)
-			if len(attempt.Checks) > 0 {
-				steps := make([]string, len(attempt.Checks))
-				for i, step := range attempt.Checks {
-					steps[i] = string(step)
-				}
-				piece.add("checked: %s", strings.Join(steps, ", "))
-			}
-			continue
-		}
-		piece := line.add("%s: %s", what, attempt.Reason).judged(policy.Deny)
-		if attempt.Detail != "" {
-			piece.add("%s", attempt.Detail)
-		}
-		piece.add("in %s", attempt.Origin)
+	if d.Skipped != nil {
+		line.add("skipped: %s; %s, %s, until %s", d.Skipped.Reason, d.Skipped.Owner, d.Skipped.Ticket, d.Skipped.Expires.UTC().Format(time.RFC3339))
+	}
+	for i := range d.Tried {
+		explainAttempt(line, &d.Tried[i])
 	}
 	if d.Hint != "" {
 		line.add("to do: %s", d.Hint)
+	}
+}
+
+// explainAttempt says what became of one piece of evidence, and who vouches for it.
+func explainAttempt(line *twig, a *policy.Attempt) {
+	what := a.Type
+	if what == "" {
+		what = "a piece of unknown type"
+	}
+	if a.Signer != "" {
+		what += " by " + a.Signer
+	}
+	var piece *twig
+	if a.Accepted {
+		piece = line.add("%s", what).judged(policy.Allow)
+	} else {
+		piece = line.add("%s: %s", what, a.Reason).judged(policy.Deny)
+	}
+	if a.Detail != "" {
+		piece.add("%s", a.Detail)
+	}
+	piece.add("in %s", a.Origin)
+	if a.Identity != nil {
+		piece.add("proved with the trust root %s", strings.TrimSpace(a.Identity.TrustRoot+" "+a.Identity.Root.Short()))
+	}
+	for _, signed := range a.Times {
+		piece.add("signed %s, says the %s %s", signed.Time.UTC().Format(time.RFC3339), signed.Source, signed.URI)
+	}
+	for _, entry := range a.Log {
+		piece.add("entry %d of the log %s", entry.Index, cmp.Or(entry.URI, entry.LogID))
+	}
+	if len(a.Checks) > 0 {
+		steps := make([]string, len(a.Checks))
+		for i, step := range a.Checks {
+			steps[i] = string(step)
+		}
+		piece.add("checked: %s", strings.Join(steps, ", "))
 	}
 }
 

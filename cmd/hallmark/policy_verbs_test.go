@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/hallmark-project/hallmark/policy"
+	"github.com/hallmark-project/hallmark/policy/report"
 )
 
 // verbCase is one command line of a policy verb.
@@ -230,6 +231,39 @@ func TestPolicyExplain(t *testing.T) {
 		"image and record":      {[]string{w.signed.Ref(), "--record", file}, 64, "contradict"},
 		"a time for a live one": {[]string{w.signed.Ref(), "--policy", two, "--at", "2027-01-01T00:00:00Z"}, 64, "--record"},
 	})
+}
+
+// Whatever a report says about demands and evidence stands in the explanation.
+func TestExplanationIsComplete(t *testing.T) {
+	t.Parallel()
+	w := newVerifyWorld(t)
+	_, document, _ := w.hallmark("policy", "explain", w.signed.Ref(), w.attested.Ref(), w.bare.Ref(), "--policy", w.policyFile, "--output", "json")
+	_, tree, _ := w.hallmark("policy", "explain", w.signed.Ref(), w.attested.Ref(), w.bare.Ref(), "--policy", w.policyFile)
+	var r report.Report
+	if err := json.Unmarshal([]byte(document), &r); err != nil || len(r.Images) != 3 {
+		t.Fatalf("%v\n%s", err, document)
+	}
+	says := func(text string) {
+		if !strings.Contains(tree, report.Plain(text)) {
+			t.Errorf("no %q in\n%s", text, tree)
+		}
+	}
+	for _, image := range r.Images {
+		says(image.Digest.String())
+		for _, d := range image.Demands {
+			for _, text := range []string{d.Name, string(d.Reason), d.Wanted, d.Found, d.Hint} {
+				says(text)
+			}
+			for _, a := range d.Tried {
+				for _, text := range []string{a.Origin, a.Signer, a.Type, string(a.Reason), a.Detail} {
+					says(text)
+				}
+				for _, step := range a.Checks {
+					says(string(step))
+				}
+			}
+		}
+	}
 }
 
 // Colours are not written where nobody sees them, and marks tell what they do.
