@@ -170,6 +170,16 @@ func TestMatchesContent(t *testing.T) {
 	}
 }
 
+// TestEachSBOM: under `all`, one that fails whatever the image contains is enough
+// to refuse it.
+func TestEachSBOM(t *testing.T) {
+	t.Parallel()
+	p := parse(t, require("sbom: {from: [a], which: all, matchesContent: true, deny: {packages: ['pkg:npm/bad']}}"))
+	good, bad := attested(t, "a", predicate.TypeSPDX, spdx("pkg:npm/good@1")), attested(t, "a", predicate.TypeSPDX, spdx("pkg:npm/bad@1", "pkg:npm/c@1"))
+	expect(t, p.Decide(found(good, bad), noon), Deny, ReasonPolicyDeny)
+	expect(t, p.Decide(found(good, good), noon), Undetermined, ReasonContentUnchecked)
+}
+
 // TestContentIsAskedLast: what is refused anyway needs no look into the layers, and
 // what is refused is not "undetermined".
 func TestContentIsAskedLast(t *testing.T) {

@@ -163,6 +163,11 @@ func refusing(all []contender) []Attempt {
 			some = append(some, *one.tried)
 		}
 	}
+	// One that fails whatever the image contains is enough.
+	failing := slices.DeleteFunc(slices.Clone(some), func(a Attempt) bool { return a.Reason == ReasonContentUnchecked })
+	if len(failing) > 0 {
+		return failing
+	}
 	return some
 }
 

@@ -37,10 +37,16 @@ func (j *judging) lookInside(ctx context.Context, decision policy.Decision, all 
 	return looked
 }
 
+// open reports whether an image is neither allowed nor refused, or would be so if the
+// rule did not only warn.
+func open(d policy.Decision) bool {
+	return d.Verdict == policy.Undetermined || d.Warned != nil && d.Warned.Verdict == policy.Undetermined
+}
+
 // wantsContent reports whether a demand on the place waits for its content.
 func wantsContent(decision policy.Decision, p *place) bool {
 	return slices.ContainsFunc(decision.Demands, func(d policy.Demand) bool {
-		return d.Digest == p.part.Subject.Digest && d.Verdict != policy.Allow &&
+		return d.Digest == p.part.Subject.Digest && d.Verdict == policy.Undetermined &&
 			slices.ContainsFunc(d.Tried, func(a policy.Attempt) bool { return a.Reason == policy.ReasonContentUnchecked })
 	})
 }

@@ -86,3 +86,38 @@ func TestContentOfPlatforms(t *testing.T) {
 		t.Error("the content is looked at where no rule asks")
 	}
 }
+
+// TestContentIsNotReadInVain: where another demand refuses the image, no layer is
+// read; where the rule only warns, it is.
+func TestContentIsNotReadInVain(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.attest(w.image, w.key, spdx, goodSBOM)
+	var calls atomic.Int32
+	look := gate.Options{Content: found(&calls, "pkg:npm/other@1")}
+	want(t, newGate(w.rule("index", wantSignature+"\n"+wantContent), look).Judge(t.Context(), w.image.Ref()), policy.Deny, policy.ReasonNoSignature)
+	if calls.Load() != 0 {
+		t.Error("the content of a refused image was looked at")
+	}
+	warning := newGate(w.rule("index\n    mode: warn", wantContent), look).Judge(t.Context(), w.image.Ref())
+	want(t, warning, policy.Allow, "")
+	if calls.Load() != 1 || warning.Warned == nil || warning.Warned.Reason != policy.ReasonSBOMMismatch {
+		t.Errorf("warned of %+v after %d looks", warning.Warned, calls.Load())
+	}
+}
+
+// TestScanAndVEX: a scan in cosign's predicate and a VEX document are fetched, proved
+// and heard together.
+func TestScanAndVEX(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	scan := `{"invocation":{},"scanner":{"uri":"x","result":{"matches":[{"vulnerability":{"id":"CVE-2026-1","severity":"Critical"},"artifact":{"name":"a","version":"1","purl":"pkg:npm/a@1"}}]}},"metadata":{}}`
+	vex := `{"@context":"https://openvex.dev/ns/v0.2.0","statements":[{"vulnerability":{"name":"CVE-2026-1"},"status":"fixed","products":[{"@id":"pkg:npm/a@1"}]}]}`
+	w.attest(w.image, w.key, predicate.TypeVuln, scan)
+	g := newGate(w.rule("index", "      vulnerabilities: {from: [ops], maxSeverity: high, which: any, vex: [ops]}"), gate.Options{})
+	want(t, g.Judge(t.Context(), w.image.Ref()), policy.Deny, policy.ReasonVulnerable)
+	w.attest(w.image, w.stranger, predicate.TypeOpenVEX, vex)
+	want(t, g.Judge(t.Context(), w.image.Ref()), policy.Deny, policy.ReasonVulnerable)
+	w.attest(w.image, w.key, predicate.TypeOpenVEX+"/v0.2.0", vex)
+	want(t, g.Judge(t.Context(), w.image.Ref()), policy.Allow, "")
+}

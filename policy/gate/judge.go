@@ -142,7 +142,7 @@ func (j *judging) decide(ctx context.Context) outcome {
 		parallel(len(unmet), func(i int) { unmet[i].lookAtTags(ctx) })
 		decision = settle()
 	}
-	if j.options.Content != nil && (decision.Verdict != policy.Allow || decision.Warned != nil) && j.lookInside(ctx, decision, all) {
+	if j.options.Content != nil && open(decision) && j.lookInside(ctx, decision, all) {
 		decision = settle()
 	}
 	if decision.Verdict == policy.Deny {
