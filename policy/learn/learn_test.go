@@ -235,3 +235,29 @@ func TestNothingToLearn(t *testing.T) {
 		t.Error("no image is no error")
 	}
 }
+
+// The severity that is accepted is the worst that was found; what no rule can accept
+// is said.
+func TestScans(t *testing.T) {
+	t.Parallel()
+	const vuln = "https://cosign.sigstore.dev/attestation/vuln/v1"
+	for severity, want := range map[string]string{
+		"":           "maxSeverity: none\n",
+		"Negligible": "maxSeverity: low\n",
+		"Medium":     "maxSeverity: medium\n",
+		"High":       "maxSeverity: high\n",
+		"Critical":   "- type: " + vuln + "\n",
+	} {
+		w := newWorld(t)
+		image := w.PushImage("team/app", "1", nil)
+		matches := ""
+		if severity != "" {
+			matches = fmt.Sprintf(`{"vulnerability":{"id":"CVE-1","severity":%q},"artifact":{"name":"p","version":"1","purl":"pkg:npm/p@1"}}`, severity)
+		}
+		w.attest(image, w.a, vuln, `{"invocation":{},"scanner":{"uri":"grype","version":"1","result":{"matches":[`+matches+`]}},"metadata":{}}`)
+		text, p := w.propose(w.options(), w.files, image.Ref())
+		if !strings.Contains(text, want) || w.verdict(p, image.Ref()) != "allow" {
+			t.Errorf("%q: no %q in\n%s", severity, want, text)
+		}
+	}
+}

@@ -28,6 +28,7 @@ type (
 		Signatures *signatures `yaml:"signatures,omitempty"`
 		Provenance *provenance `yaml:"provenance,omitempty"`
 		SBOM       *sbom       `yaml:"sbom,omitempty"`
+		Scan       *scan       `yaml:"vulnerabilities,omitempty"`
 		Statements []statement `yaml:"statements,omitempty"`
 	}
 	signatures struct {
@@ -43,6 +44,11 @@ type (
 	sbom struct {
 		From   []string `yaml:"from,flow"`
 		Format []string `yaml:"format,flow"`
+	}
+	scan struct {
+		From        []string `yaml:"from,flow"`
+		MaxSeverity string   `yaml:"maxSeverity"`
+		Which       string   `yaml:"which"`
 	}
 	statement struct {
 		Type string   `yaml:"type"`
@@ -71,6 +77,9 @@ func (r *rule) drop(names []string) {
 	if slices.Contains(names, "provenance") {
 		r.Require.Provenance = nil
 	}
+	if slices.Contains(names, "vulnerabilities") {
+		r.Require.Scan = nil
+	}
 	if slices.Contains(names, "sbom") {
 		r.Require.SBOM = nil
 	}
@@ -91,7 +100,11 @@ func (l *learner) rule(g *group, all bool) rule {
 	}
 	r.Require.Provenance = l.provenance(places)
 	r.Require.SBOM = l.sbom(places, all)
+	r.Require.Scan = l.scan(places, all)
 	for _, uri := range types(places) {
+		if r.Require.Scan != nil && slices.Contains(scans(), uri) {
+			continue
+		}
 		if from, least := common(l.vouchers(places, uri)); least > 0 {
 			r.Require.Statements = append(r.Require.Statements, statement{uri, from})
 		}
@@ -184,15 +197,51 @@ func same(texts []string) string {
 	return ""
 }
 
+// withContent leaves indexes away whose platforms are there: they have no packages.
+func withContent(places []*place, all bool) []*place {
+	return slices.DeleteFunc(slices.Clone(places), func(p *place) bool { return all && p.index })
+}
+
+func scans() []string {
+	return []string{predicate.TypeVuln, predicate.TypeVulnsV01, predicate.TypeVulnsV02}
+}
+
+// scan demands scans that found nothing worse than these did. Each must be as good: by
+// which is the latest nobody vouches where a key signed.
+func (l *learner) scan(places []*place, all bool) *scan {
+	wanted := withContent(places, all)
+	from, least := common(l.vouchers(wanted, scans()...))
+	if least == 0 {
+		return nil
+	}
+	accepted := []string{"none", "low", "medium", "high"}
+	for _, p := range wanted {
+		for _, f := range p.facts {
+			if !slices.Contains(scans(), typeOf(f)) {
+				continue
+			}
+			read, err := predicate.ReadScan(typeOf(f), f.Statement.Predicate)
+			if err != nil {
+				return nil
+			}
+			for _, found := range read.Findings {
+				for len(accepted) > 0 && found.Severity.Exceeds(predicate.ParseSeverity(accepted[0])) {
+					accepted = accepted[1:]
+				}
+			}
+		}
+	}
+	if len(accepted) == 0 {
+		l.notes = append(l.notes, "a scan has findings that no rule accepts: only that there is a scan is demanded")
+		return nil
+	}
+	return &scan{From: from, MaxSeverity: accepted[0], Which: "all"}
+}
+
 // sbom demands the formats that there are. Of an index with all its platforms only
 // the platforms need one.
 func (l *learner) sbom(places []*place, all bool) *sbom {
-	var wanted []*place
-	for _, p := range places {
-		if !all || !p.index {
-			wanted = append(wanted, p)
-		}
-	}
+	wanted := withContent(places, all)
 	var uris, formats []string
 	for _, p := range wanted {
 		for _, f := range p.facts {
@@ -225,6 +274,9 @@ func (l *learner) write(rules []rule) ([]byte, error) {
 		}
 		if q.Provenance != nil {
 			lists = append(lists, q.Provenance.From)
+		}
+		if q.Scan != nil {
+			lists = append(lists, q.Scan.From)
 		}
 		if q.SBOM != nil {
 			lists = append(lists, q.SBOM.From)
