@@ -151,6 +151,9 @@ type Part struct {
 	Subject verify.Subject
 	// Platform is "os/arch[/variant]" for a platform manifest, else "".
 	Platform string
+	// Index is the digest of the index that the manifest was chosen from; zero where
+	// it was not. An SBOM may call the image by it.
+	Index    digest.Digest
 	Findings Findings
 	// Content is what was found in the image's layers; nil where nobody looked. It is
 	// only asked for where the plan says so.

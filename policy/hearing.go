@@ -85,7 +85,7 @@ func later(a, b time.Time) time.Time {
 // inForce opens the hearing of a part: the facts of revoked signers, and of keys
 // outside their time, are refused. The part itself stays as it is.
 func (p *Policy) inForce(part Part, at time.Time) hearing {
-	h := hearing{Part: part, at: at}
+	h := hearing{Part: part, at: at, index: part.Index}
 	if len(p.revoked) == 0 && len(p.terms) == 0 && len(p.rootEnds) == 0 {
 		return h.describe()
 	}

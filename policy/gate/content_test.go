@@ -121,3 +121,17 @@ func TestScanAndVEX(t *testing.T) {
 	w.attest(w.image, w.key, predicate.TypeOpenVEX+"/v0.2.0", vex)
 	want(t, g.Judge(t.Context(), w.image.Ref()), policy.Allow, "")
 }
+
+// TestSBOMNamesItsIndex: BM-02, a platform's SBOM may call the image by the index that
+// it was pulled by, however the platform was asked for.
+func TestSBOMNamesItsIndex(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	index := w.PushIndex(repository, "index", "linux/amd64")
+	body := `{"bomFormat":"CycloneDX","specVersion":"1.6","metadata":{"component":{"type":"container","name":"app","version":"` + index.Digest.String() + `"}},"components":[{"type":"library","name":"a","version":"1"}]}`
+	w.attest(index.Children[0], w.key, predicate.TypeCycloneDX, body)
+	const sbom = "      sbom: {from: [ops]}"
+	want(t, newGate(w.rule("all", sbom), gate.Options{}).Judge(t.Context(), index.Ref()), policy.Allow, "")
+	want(t, newGate(w.rule("index", sbom), gate.Options{Platform: "linux/amd64"}).Judge(t.Context(), index.Ref()), policy.Allow, "")
+	want(t, newGate(w.rule("index", sbom), gate.Options{}).Judge(t.Context(), index.Children[0].Ref()), policy.Deny, policy.ReasonSBOMOtherSubject)
+}

@@ -119,6 +119,9 @@ func (j *judging) decide(ctx context.Context) outcome {
 		return outcome{decision: policy.Decision{Verdict: policy.Undetermined, Reason: verify.ReasonTrustRootInvalid, Rule: j.plan.Rule, Warnings: []string{err.Error()}}}
 	}
 	target := j.place(image.Target.Subject, j.options.Platform)
+	if j.index != nil {
+		target.part.Index = j.index.Digest
+	}
 	places, err := j.look(ctx, target)
 	if errors.Is(err, oci.ErrNotFound) && j.manifest == nil {
 		return j.noImage()
