@@ -106,7 +106,7 @@ func (a *app) policyConvert(f *policyConvertFlags, args []string, dash int) erro
 		return undetermined(err)
 	}
 	if !accepted {
-		return hint(fmt.Errorf("converting policies: %d things are lost", len(result.Losses)), "look at each, then write the result with --accept-loss")
+		return hint(fmt.Errorf("converting policies: %d of the things they say have no counterpart", len(result.Losses)), "look at each, then write the result with --accept-loss")
 	}
 	return nil
 }

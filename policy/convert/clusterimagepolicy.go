@@ -2,6 +2,7 @@ package convert
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/hallmark-project/hallmark/attest/wording"
@@ -137,6 +138,11 @@ func (c *converter) authorities(spec node, w *wish) {
 	default:
 		w.statements = others[0].statements
 		for _, other := range others[1:] {
+			// One statement by this party or that is one statement by either.
+			if one, two := w.statements[0], other.statements[0]; len(w.statements)+len(other.statements) == 2 && one.kind == two.kind && slices.Equal(one.cel, two.cel) {
+				w.statements[0].clauses[0].parties = append(w.statements[0].clauses[0].parties, other.parties...)
+				continue
+			}
 			c.lose(other.place, "attestations by one authority or another", "those of the first authority are wanted")
 		}
 	}
@@ -264,8 +270,8 @@ func (c *converter) identities(items []node, name string) (all []party) {
 	return all
 }
 
-// attestations reads the statements of one authority: it must have signed each of
-// them. false where one can never be met.
+// attestations reads the statements of one authority: each must be there, by any of
+// its identities. false where one can never be met.
 func (c *converter) attestations(n node, parties []party) (all []statementWish, ok bool) {
 	const never = "this authority is never met"
 	items, ok := n.items()
@@ -287,13 +293,6 @@ func (c *converter) attestations(n node, parties []party) (all []statementWish, 
 		}
 		ok = !c.unknown(item, never) && ok
 		all = append(all, one)
-	}
-	if len(parties) > 1 {
-		// Each identity of an authority is another party; one of them must have signed all.
-		c.lose(n.place(), "statements by one of several identities, all by the same", "each must be signed by the first identity")
-		for i := range all {
-			all[i].clauses[0].parties = parties[:1]
-		}
 	}
 	return all, ok && len(all) > 0
 }

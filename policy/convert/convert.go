@@ -130,7 +130,7 @@ func Convert(sources []Source, o Options) (*Result, error) {
 		}
 		for _, document := range documents {
 			if err := c.document(document); err != nil {
-				return nil, fmt.Errorf("converting %s: %w", source.Name, err)
+				return nil, fmt.Errorf("converting %w", err) // it begins with the place
 			}
 		}
 	}
@@ -187,7 +187,7 @@ func (c *converter) document(n node) error {
 	case Containers:
 		return c.containers(n)
 	}
-	return ErrKind
+	return fmt.Errorf("%s: %w", n.place(), ErrKind)
 }
 
 func (c *converter) result() (*Result, error) {
