@@ -102,7 +102,7 @@ func (a *app) bundleSave(ctx context.Context, f *saveFlags, images []string) err
 		}
 		items = append(items, airgap.Item{Reference: ref, Source: client})
 	}
-	g := gate.New(p, client, gate.Options{Timeout: judgeTimeout, Now: func() time.Time { return at }, Content: contentFunc(contentOptions(false))})
+	g := gate.New(p, client, gate.Options{Timeout: judgeTimeout, Now: func() time.Time { return at }, Content: contentFunc(contentOptions(true))})
 	answers := g.JudgeAll(ctx, images...)
 	if err := a.refuse(report.New(p, at, answers...), f.allowDenied, "seal"); err != nil {
 		return err

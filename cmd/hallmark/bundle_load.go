@@ -76,7 +76,7 @@ func (a *app) bundleLoad(ctx context.Context, f *loadFlags, path, registry strin
 		return err
 	}
 	at := time.Now()
-	answers := s.judge(ctx, nil, gate.Options{Timeout: judgeTimeout, Now: func() time.Time { return at }, Content: contentFunc(contentOptions(false))})
+	answers := s.judge(ctx, nil, gate.Options{Timeout: judgeTimeout, Now: func() time.Time { return at }, Content: contentFunc(contentOptions(true))})
 	if err := a.refuse(report.New(s.policy, at, answers...), f.allowDenied, "load"); err != nil {
 		return err
 	}

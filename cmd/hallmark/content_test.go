@@ -148,3 +148,24 @@ func TestContentCache(t *testing.T) {
 		t.Errorf("the second look found %s, with %d more blobs", again, reg.Count("", registrytest.Blob)-before)
 	}
 }
+
+// TestSealedContent: a sealed file has the layers, so that SBOMs are compared with
+// them where there is no network.
+func TestSealedContent(t *testing.T) {
+	t.Parallel()
+	reg := registrytest.New(t)
+	private, public := newKeyPair(t, keys.ECDSAP256)
+	policy := contentPolicy(t, public, "index")
+	image := reg.PushImage("team/app", "1", packageFiles)
+	if got := runVerb(t.Context(), nil, "sbom", "--no-cache", "--attest", "--key", private, image.TagRef()); got.code != exitAllow {
+		t.Fatalf("%+v", got)
+	}
+	file := t.TempDir() + "/sealed.tar"
+	if got := runVerb(t.Context(), nil, "bundle", "save", image.TagRef(), "--policy", policy, "--out", file, "--offline"); got.code != exitAllow {
+		t.Fatalf("%+v", got)
+	}
+	reg.Close()
+	if got := runVerb(t.Context(), nil, "verify", "--no-cache", "--bundle-file", file, "--policy", policy); got.code != exitAllow {
+		t.Errorf("%+v", got)
+	}
+}
