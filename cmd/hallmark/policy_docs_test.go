@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/hallmark-project/hallmark/policy/lint"
 )
 
 var (
@@ -40,6 +42,11 @@ func TestPolicyToolsDocs(t *testing.T) {
 			commands++
 			command, output, _ := strings.Cut(one, "\n")
 			w.docsCommand(command, output)
+		}
+	}
+	for _, about := range lint.All() {
+		if !strings.Contains(string(text), "\n"+string(about.ID)+" ") {
+			t.Errorf("the list of lint lacks %s", about.ID)
 		}
 	}
 	if commands < 10 {

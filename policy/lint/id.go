@@ -34,7 +34,7 @@ const (
 	SummaryAnyAge     ID = "summary-any-age"
 	GroupUnused       ID = "group-unused"
 	ExceptionEnds     ID = "exception-ends-soon"
-	ExceptionWide     ID = "exception-wide"
+	ExceptionAll      ID = "exception-skips-all"
 	RuleWithoutImages ID = "rule-without-images"
 	ImageUnmatched    ID = "image-unmatched"
 )
@@ -76,7 +76,7 @@ func All() []About {
 		{SummaryAnyAge, Warning, "A summary of a verification counts however old it is."},
 		{GroupUnused, Note, "No rule names the group."},
 		{ExceptionEnds, Warning, "The exception is over, or ends within 30 days."},
-		{ExceptionWide, Warning, "The exception holds for more than one digest."},
+		{ExceptionAll, Warning, "With the exception nothing at all is demanded of the image."},
 		{RuleWithoutImages, Warning, "The rule governs none of the given images."},
 		{ImageUnmatched, Warning, "No rule governs a given image."},
 	}

@@ -142,13 +142,35 @@ func (l *linter) provesTime(name string) bool {
 func (l *linter) exceptions() {
 	for _, e := range l.items("exceptions") {
 		image := e.get("image")
-		if image.there() && !strings.Contains(image.text(), "@") {
-			l.add(ExceptionWide, image, "name one digest: NAME@sha256:…", "the exception holds for whatever %s is", image.text())
+		if l.skipsAll(e) {
+			l.add(ExceptionAll, e.get("skip"), "skip only what the image cannot have", "nothing at all is demanded of %s", image.text())
 		}
 		if end, ends := e.get("expires").moment(); ends && !l.options.Now.IsZero() && end.Before(l.options.Now.Add(soon)) {
 			l.add(ExceptionEnds, e.get("expires"), "remove it, or decide anew", "the exception for %s ends on %s", image.text(), end.Format(time.DateOnly))
 		}
 	}
+}
+
+// skipsAll reports whether an exception leaves nothing of its rule.
+func (l *linter) skipsAll(exception view) bool {
+	skipped := exception.get("skip").texts()
+	for _, rule := range l.items("rules") {
+		if rule.get("name").text() != exception.get("rule").text() {
+			continue
+		}
+		for _, demand := range rule.get("require").entries() {
+			if demand.items() == nil && !slices.Contains(skipped, demand.name) {
+				return false
+			}
+			for i := range demand.items() {
+				if !slices.Contains(skipped, demand.name+"["+strconv.Itoa(i)+"]") {
+					return false
+				}
+			}
+		}
+		return true
+	}
+	return false
 }
 
 // weaker names what a rule does not demand and another does.
