@@ -46,8 +46,10 @@ func (c *converter) containers(n node) error {
 			byDefault = docker.field(name)
 			continue
 		}
-		one := scoped{requirements: docker.field(name)}
-		one.name, one.tag = splitTag(name)
+		one := scoped{name: name, requirements: docker.field(name)}
+		if strings.Contains(name, "/") { // without it, what stands behind a colon is a port
+			one.name, one.tag = splitTag(name)
+		}
 		all = append(all, one)
 	}
 	refused = c.unknown(n, "no image is allowed by default") || refused

@@ -65,6 +65,9 @@ func slashGlob(place, glob string) scope {
 		return exactly(place, glob, "docker.io/*/*")
 	}
 	name, tag := splitTag(glob)
+	if !strings.Contains(glob, "/") && strings.Contains(tag, "**") {
+		return s // the tag may be a port, and a path behind it
+	}
 	tagged := anyTag(tag) || tag == "" && strings.HasSuffix(name, "*")
 	patterns, complete := expand(name)
 	if complete {
@@ -143,6 +146,9 @@ func openGlob(place, glob string) scope {
 		return s
 	}
 	name, tag := splitTag(glob)
+	if !strings.Contains(glob, "/") && strings.ContainsAny(tag, "*?") && (!anyTag(tag) || strings.Contains(name, ".") || name == "localhost") {
+		return s // the tag may be a port, and a path behind it
+	}
 	wild := strings.IndexAny(name, "*?")
 	switch {
 	case wild < 0:

@@ -199,6 +199,11 @@ func (c *converter) signatures(clauses []clause) *signaturesText {
 			continue
 		}
 		signer, more := union(one.parties)
+		for _, p := range one.parties {
+			if len(p.Keys) > 0 && p.Times != signer.Times {
+				c.lose(one.place, "keys, of which some need a log entry and some do not", "all of them need one")
+			}
+		}
 		if more {
 			c.lose(one.place, "several identities, of which one must sign beside others", "only the first of them counts")
 		}
