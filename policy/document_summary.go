@@ -12,7 +12,7 @@ type summaryEntry struct {
 	// Levels lists what the summary must say was verified. A higher level of the same
 	// SLSA track will do.
 	Levels []text `policy:"levels" default:"none" example:"SLSA_BUILD_LEVEL_3"`
-	// MaxAge is how long ago it may have been signed, by its trusted time, and the
-	// image been verified, by what it says.
+	// MaxAge is how long ago the image may have been verified, by what the summary says,
+	// and the summary signed, by its trusted time where there is one.
 	MaxAge span `policy:"maxAge" default:"any age" example:"7d"`
 }

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/hallmark-project/hallmark/attest"
 	"github.com/hallmark-project/hallmark/attest/digest"
 	"github.com/hallmark-project/hallmark/attest/predicate"
 	"github.com/hallmark-project/hallmark/attest/wording"
@@ -29,6 +28,7 @@ type summaryDemand struct {
 	rule      string
 	verifiers []string
 	levels    []string
+	maxAge    time.Duration
 	core      digest.Digest   // of the policy without its summaries
 	roots     []digest.Digest // that the other demands are proved with
 }
@@ -52,17 +52,16 @@ func (c *compiler) summary(e *summaryEntry, r *rule) *summaryDemand {
 	if len(d.levels) > 0 {
 		with = append(with, "with "+strings.Join(d.levels, ", "))
 	}
+	if d.maxAge = e.MaxAge.value; d.maxAge > 0 {
+		with = append(with, "not older than "+e.MaxAge.String())
+	}
 	d.statementDemand = &statementDemand{
 		field: demandSummary,
 		kind:  "verification summary in place of the other demands",
 		with:  strings.Join(with, ", "),
 		uris:  []string{predicate.TypeVSA},
 		from:  c.from(&e.From),
-		bind: func(h hearing) func(*attest.Statement) (verify.Reason, string) {
-			return func(st *attest.Statement) (verify.Reason, string) { return d.holds(h, st) }
-		},
-		hint:   "make and attach one with `hallmark verify --attest-summary`",
-		choice: c.choice(nil, &e.MaxAge),
+		hint:  "make and attach one with `hallmark verify --attest-summary`",
 	}
 	return d
 }
@@ -70,7 +69,9 @@ func (c *compiler) summary(e *summaryEntry, r *rule) *summaryDemand {
 // judge is that of a statement, with what the summaries themselves say of their end.
 func (d *summaryDemand) judge(part hearing) Demand {
 	part.met = make(map[string][]met)
-	result := d.statementDemand.judge(part)
+	own := *d.statementDemand
+	own.proves = func(f verify.Fact) (verify.Reason, string) { return d.holds(part.at, part.name, f) }
+	result := own.judge(part)
 	result.Alternative = true
 	if result.Verdict != Allow {
 		return result
@@ -78,7 +79,7 @@ func (d *summaryDemand) judge(part hearing) Demand {
 	for i, one := range part.met[demandSummary] {
 		end := one.end
 		if s, err := predicate.ReadSummary(one.fact.Statement.PredicateType, one.fact.Statement.Predicate); err == nil {
-			end = earlier(end, d.ends(s))
+			end = earlier(end, d.ends(s, one.fact))
 		}
 		if i == 0 {
 			result.Until = end
@@ -128,19 +129,26 @@ func (d *Decision) addRefused(summaries []Demand) {
 	}
 }
 
-// ends returns when a summary counts no more by what it says; zero is never. Its word
-// only ever makes it older.
-func (d *summaryDemand) ends(s predicate.Summary) time.Time {
+// ends returns when a summary counts no more; zero is never. Its age counts from when
+// it says that the image was verified, and from the trusted time of its signature where
+// there is one, whichever is earlier. Other demands do not take a statement's word for
+// its time; this signer's word is taken for everything else too, and nobody else can
+// change it.
+func (d *summaryDemand) ends(s predicate.Summary, f verify.Fact) time.Time {
 	if d.maxAge == 0 {
 		return s.Until
 	}
-	return earlier(s.Until, s.TimeVerified.Add(d.maxAge))
+	made := s.TimeVerified
+	if signed, proved := signedAt(f); proved {
+		made = earlier(made, signed)
+	}
+	return earlier(s.Until, made.Add(d.maxAge))
 }
 
 // holds compares each thing that a summary is bound to (SLSA v1.0, "Verification
 // Summary Attestation", "How to verify"). What is not stated never passes.
-func (d *summaryDemand) holds(h hearing, st *attest.Statement) (verify.Reason, string) {
-	s, err := predicate.ReadSummary(st.PredicateType, st.Predicate)
+func (d *summaryDemand) holds(at time.Time, name string, f verify.Fact) (verify.Reason, string) {
+	s, err := predicate.ReadSummary(f.Statement.PredicateType, f.Statement.Predicate)
 	if err != nil {
 		return verify.ReasonStatementMalformed, err.Error()
 	}
@@ -149,8 +157,8 @@ func (d *summaryDemand) holds(h hearing, st *attest.Statement) (verify.Reason, s
 	switch {
 	case !slices.Contains(d.verifiers, s.Verifier):
 		return verify.ReasonIdentityMismatch, fmt.Sprintf("the verifier is %q, not %s", wording.Short(s.Verifier), strings.Join(d.verifiers, " or "))
-	case s.Resource != ResourceURI(h.name):
-		return verify.ReasonSubjectMismatch, fmt.Sprintf("it is about %q, not %s", wording.Short(s.Resource), ResourceURI(h.name))
+	case s.Resource != ResourceURI(name):
+		return verify.ReasonSubjectMismatch, fmt.Sprintf("it is about %q, not %s", wording.Short(s.Resource), ResourceURI(name))
 	case s.Policy.IsZero() || s.Policy != d.core:
 		return ReasonPolicyDeny, fmt.Sprintf("the policy is %s, not %s", stated(short(s.Policy), ""), short(d.core))
 	case s.Rule != d.rule:
@@ -161,15 +169,18 @@ func (d *summaryDemand) holds(h hearing, st *attest.Statement) (verify.Reason, s
 		return ReasonPolicyDeny, "the verification ended with " + s.Result
 	case s.TimeVerified.IsZero():
 		return ReasonPolicyDeny, "it does not say when the image was verified"
-	case s.TimeVerified.After(h.at.Add(clockSkew)):
+	case s.TimeVerified.After(at.Add(clockSkew)):
 		return verify.ReasonTimeOutside, fmt.Sprintf("it says that the image was verified at %s, after the time of this decision", stamp(s.TimeVerified))
+	}
+	if signed, proved := signedAt(f); proved && signed.After(at.Add(clockSkew)) {
+		return verify.ReasonTimeOutside, fmt.Sprintf("it was signed at %s, after the time of this decision", stamp(signed))
 	}
 	for _, level := range d.levels {
 		if !slices.ContainsFunc(s.Levels, func(one string) bool { return reaches(one, level) }) {
 			return ReasonPolicyDeny, fmt.Sprintf("the verified levels are %s, not %s", stated(strings.Join(s.Levels, ", "), ""), level)
 		}
 	}
-	if end := d.ends(s); !end.IsZero() && !h.at.Before(end) {
+	if end := d.ends(s, f); !end.IsZero() && !at.Before(end) {
 		return ReasonTooOld, fmt.Sprintf("the image was verified at %s, and that counted until %s", stamp(s.TimeVerified), stamp(end))
 	}
 	return "", fmt.Sprintf("verified by %s at %s", wording.Short(s.Verifier), stamp(s.TimeVerified))

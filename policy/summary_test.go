@@ -133,7 +133,11 @@ func TestSummaryIsBound(t *testing.T) {
 	for name, f := range map[string]verify.Fact{
 		"another signer":  summaryFact(t, "a", good),
 		"signed long ago": times(summaryFact(t, "b", good), "2026-02-01T00:00:00Z"),
-		"no trusted time": func() verify.Fact { f := summaryFact(t, "b", good); f.Times = nil; return f }(),
+		"signed in the future": func() verify.Fact {
+			f := summaryFact(t, "b", good)
+			f.Times = nil
+			return times(f, "2026-03-01T13:00:00Z")
+		}(),
 		"another digest": func() verify.Fact {
 			f := summaryFact(t, "b", good)
 			f.Subject.Digest = digest.FromBytes([]byte("x"))
@@ -155,6 +159,13 @@ func TestSummaryIsBound(t *testing.T) {
 			expect(t, p.Decide(found(f), noon), Deny, reason)
 		})
 	}
+	// A key's summary has no trusted time: its own word counts.
+	untimed := summaryFact(t, "b", good)
+	untimed.Times = nil
+	if d := p.Decide(found(untimed), noon.Add(time.Hour)); d.Verdict != Allow || !d.Until.Equal(noon.Add(7*24*time.Hour)) {
+		t.Errorf("decided %+v", d)
+	}
+	expect(t, p.Decide(found(untimed), noon.Add(7*24*time.Hour)), Deny, ReasonNoSignature)
 	// Its own word ends it earlier than its age would.
 	s := good
 	s.Until = noon.Add(time.Hour)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"regexp"
@@ -21,6 +22,7 @@ type verifyFlags struct {
 	registryFlags
 	sealedFlags
 	certificateFlags
+	summaryFlags
 	policy      string
 	keys        []string
 	printPolicy bool
@@ -63,6 +65,7 @@ could not be checked; 64 wrong usage.`,
     --certificate-identity https://github.com/acme/app/.github/workflows/release.yml@refs/heads/main \
     --certificate-oidc-issuer https://token.actions.githubusercontent.com
   hallmark verify --bundle-file release.tar --policy policy.yaml
+  hallmark verify --policy policy.yaml --attest-summary --key verifier.key registry.example/app:1.2
   hallmark verify --key release.pub --print-policy        # the policy that --key stands for`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error { return a.verify(cmd.Context(), f, args) },
@@ -79,6 +82,7 @@ could not be checked; 64 wrong usage.`,
 	flags.IntVar(&f.concurrency, "concurrency", 16, "how many images are judged at a time")
 	flags.DurationVar(&f.timeout, "timeout", 2*time.Minute, "how long the judging of one image may take")
 	f.certificateFlags.add(flags)
+	f.summaryFlags.add(flags)
 	f.sealedFlags.add(flags)
 	f.registryFlags.add(flags)
 	return cmd
@@ -147,6 +151,9 @@ func (a *app) verifyPolicy(f *verifyFlags) (*policy.Policy, error) {
 }
 
 func (a *app) verify(ctx context.Context, f *verifyFlags, images []string) error {
+	if err := f.takeSummary(images); err != nil {
+		return err
+	}
 	if err := f.check(images); err != nil {
 		return err
 	}
@@ -156,6 +163,12 @@ func (a *app) verify(ctx context.Context, f *verifyFlags, images []string) error
 	p, err := a.verifyPolicy(f)
 	if err != nil {
 		return err
+	}
+	if f.attestSummary {
+		// No summary rests on another.
+		if p, err = p.Core(); err != nil {
+			return err
+		}
 	}
 	if f.printPolicy {
 		out := a.stderr
@@ -177,9 +190,14 @@ func (a *app) verify(ctx context.Context, f *verifyFlags, images []string) error
 		recorder = record.NewRecorder()
 		look = recorder.Content(look)
 	}
-	g := gate.New(p, client, gate.Options{
+	options := gate.Options{
 		Platform: f.platform, Concurrency: f.concurrency, Timeout: f.timeout, Now: func() time.Time { return at }, Content: look,
-	})
+	}
+	judged := &judgedImages{}
+	if f.attestSummary {
+		options.Judged = judged.add
+	}
+	g := gate.New(p, client, options)
 	targets, done := f.targets(g, images)
 	defer done()
 	if recorder != nil {
@@ -194,6 +212,11 @@ func (a *app) verify(ctx context.Context, f *verifyFlags, images []string) error
 	if recorder != nil {
 		if err := writeRecord(ctx, f.record, recorder, record.Verification{Policy: p, Platform: f.platform, Targets: targets}, r); err != nil {
 			return undetermined(err)
+		}
+	}
+	if f.attestSummary {
+		if err := a.attestSummaries(ctx, f, p, at, judged, r.Images, targets); err != nil {
+			return errors.Join(a.printReport(r, f.output), err)
 		}
 	}
 	return a.conclude(ctx, r, f.output)

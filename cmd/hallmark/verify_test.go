@@ -188,6 +188,7 @@ func TestVerifyFlagsHaveEffect(t *testing.T) {
 		"registry-ca":         {{[]string{secret.Ref(), "--key", w.keyFile}, 2, "REGISTRY_UNREACHABLE"}, {[]string{secret.Ref(), "--key", w.keyFile, "--registry-ca", authority}, 1, "NO_SIGNATURE"}},
 	}
 	maps.Copy(effects, keylessEffects(t, w))
+	maps.Copy(effects, summaryEffects(t, w))
 	a := &app{stdin: strings.NewReader(""), stdout: &bytes.Buffer{}, stderr: &bytes.Buffer{}, getenv: func(string) string { return "" }}
 	newVerifyCommand(a).Flags().VisitAll(func(flag *pflag.Flag) {
 		pair, known := effects[flag.Name]
