@@ -131,6 +131,8 @@ func TestRevokedImages(t *testing.T) {
 		img.Index, img.Target.Subject.Digest = true, digest.FromBytes([]byte("index"))
 		img.Platforms = []Part{{Subject: subject(), Platform: "linux/amd64"}}
 		expect(t, p.Decide(img, noon), Deny, ReasonImageRevoked)
+		img.Platforms, img.Target.Index = nil, imageDigest // one platform of a revoked index
+		expect(t, p.Decide(img, noon), Deny, ReasonImageRevoked)
 	}
 	other := strings.Replace(revoked, imageDigest.String(), digest.FromBytes([]byte("other")).String(), 1)
 	expect(t, parse(t, text+other).Decide(found(signed(t, "a")), noon), Allow, "")

@@ -139,7 +139,11 @@ func (r *revocation) rejection(f verify.Fact) *verify.Rejection {
 // the policy revokes.
 func (p *Policy) revokedImages(img Image) []Demand {
 	var all []Demand
-	for _, part := range append([]Part{img.Target}, img.Platforms...) {
+	parts := append([]Part{img.Target}, img.Platforms...)
+	if of := img.Target.Index; !of.IsZero() {
+		parts = append(parts, Part{Subject: verify.Subject{Digest: of}})
+	}
+	for _, part := range parts {
 		for _, r := range p.revoked {
 			if r.digest.IsZero() || r.digest != part.Subject.Digest {
 				continue

@@ -1,6 +1,7 @@
 package gate_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/hallmark-project/hallmark/policy"
@@ -65,4 +66,21 @@ func TestEveryPlaceIsLookedAt(t *testing.T) {
 			t.Errorf("a bad image is not warned about: %+v", image.Warned)
 		}
 	})
+}
+
+// TestPlatformOfARevokedIndex: a digest that the policy revokes is denied also where
+// it is the index of the platform that is judged.
+func TestPlatformOfARevokedIndex(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	index := w.PushIndex(repository, "multi", "linux/amd64", "linux/arm64")
+	w.sign(index, w.key)
+	text := strings.TrimSpace(string(w.rule("index", "      signatures: {from: [ops]}").YAML()))
+	p, err := policy.Parse("test.yaml", []byte(text+"\nrevoked: [{digest: '"+index.Digest.String()+"', reason: leaked}]\n"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, platform := range []string{"", "linux/amd64"} {
+		want(t, newGate(p, gate.Options{Platform: platform}).Judge(t.Context(), index.Ref()), policy.Deny, policy.ReasonImageRevoked)
+	}
 }
