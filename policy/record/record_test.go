@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"strings"
 	"testing"
@@ -293,4 +294,37 @@ func FuzzRead(f *testing.F) {
 			t.Errorf("a record without evidence allows:\n%s", raw)
 		}
 	})
+}
+
+// A changed byte of a record is refused or changes no denial into an Allow.
+func TestChangedBytesAllowNothing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.hang(w.bare, verify.SignaturePredicateType, verifytest.NewKey(t, "ecdsa-p256").Signature(t, w.bare.Digest).Raw)
+	p, err := policy.ForKey(w.key.Trusted)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, raw := w.record(p, true, w.bare.TagRef())
+	random := rand.New(rand.NewPCG(1, 2))
+	judged := 0
+	for range 400 {
+		changed := bytes.Clone(raw)
+		changed[random.IntN(len(changed))] ^= byte(1 << random.IntN(7))
+		r, err := record.Read(bytes.NewReader(changed))
+		if err != nil {
+			continue
+		}
+		out, err := r.Judge(t.Context(), record.Options{})
+		if err != nil {
+			continue
+		}
+		judged++
+		if out.Verdict == policy.Allow {
+			t.Fatalf("allowed:\n%s", changed)
+		}
+	}
+	if judged == 0 {
+		t.Error("no changed record was judged")
+	}
 }
