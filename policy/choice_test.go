@@ -129,3 +129,22 @@ func TestBadSpans(t *testing.T) {
 		}
 	}
 }
+
+// TestLatestEndsWithTheFirst: of two latest statements both must count, so that the
+// first end of the two is the end of both.
+func TestLatestEndsWithTheFirst(t *testing.T) {
+	t.Parallel()
+	at := func(days int) time.Time { return noon.AddDate(0, 0, days) }
+	for which, want := range map[which]time.Time{anyOne: {}, everyOne: {}, newest: at(3)} {
+		both := []contender{
+			{tried: &Attempt{Accepted: true}, signed: at(-1), end: at(3)},
+			{tried: &Attempt{Accepted: true}, signed: at(-1)},
+		}
+		for range 2 {
+			if met, until := (choice{which: which}).settle(both); !met || !until.Equal(want) {
+				t.Errorf("%s: %t until %s, expected %s", which, met, until, want)
+			}
+			both[0], both[1] = both[1], both[0]
+		}
+	}
+}

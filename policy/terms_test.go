@@ -180,3 +180,14 @@ func TestGroups(t *testing.T) {
 		t.Error(e)
 	}
 }
+
+// TestTermsAreOfKeys: the window of a key says nothing of a certificate for that key.
+func TestTermsAreOfKeys(t *testing.T) {
+	t.Parallel()
+	text := replaceOnce(t, keyless(mail), "  it:\n", "  a: {keys: [{file: a.pub, notAfter: 2026-01-01}]}\n  it:\n")
+	p := parse(t, replaceOnce(t, text, "{from: [it]}", "{from: [it, a]}"))
+	f := certified(t, p, "public", &verify.Certificate{Issuer: "https://accounts.google.com", SANType: "Email", SAN: "release@acme.example"})
+	f.Signer.KeyID = key(t, "a").ID()
+	expect(t, p.Decide(found(f), noon), Allow, "")
+	expect(t, p.Decide(found(signed(t, "a")), noon), Deny, verify.ReasonKeyExpired)
+}
