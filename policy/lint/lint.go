@@ -79,8 +79,14 @@ type Options struct {
 // [policy.Parse] reads, with the same read function. An invalid policy gives its
 // faults and nothing else.
 func Check(file string, data []byte, read func(path string) ([]byte, error), o Options) []Finding {
+	return CheckFiles([]policy.File{{Name: file, Data: data}}, read, o)
+}
+
+// CheckFiles is [Check] for a policy in several files, such as those of a folder; see
+// [policy.ParseFiles].
+func CheckFiles(files []policy.File, read func(path string) ([]byte, error), o Options) []Finding {
 	taken := make(map[string][]byte)
-	p, err := policy.Parse(file, data, func(path string) ([]byte, error) {
+	p, err := policy.ParseFiles(files, func(path string) ([]byte, error) {
 		if read == nil {
 			return nil, errors.New("files are not read here")
 		}
@@ -89,16 +95,20 @@ func Check(file string, data []byte, read func(path string) ([]byte, error), o O
 		return raw, err
 	})
 	if err != nil {
-		return faults(file, err)
+		return faults(firstName(files), err)
 	}
 	l := &linter{policy: p, options: o}
 	var ok bool
 	if l.canonical, ok = open("", p.YAML()); !ok {
-		return faults(file, errors.New("reading the policy again"))
+		return faults(firstName(files), errors.New("reading the policy again"))
 	}
-	for i, one := range append([]policy.File{{Name: file, Data: data}}, included(file, data, taken)...) {
+	all := slices.Clone(files)
+	for _, file := range files {
+		all = append(all, included(file.Name, file.Data, taken)...)
+	}
+	for i, one := range all {
 		v, ok := open(one.Name, one.Data)
-		if !ok || i > maxIncluded {
+		if !ok || i > 2*maxIncluded {
 			return faults(one.Name, errors.New("reading the policy again"))
 		}
 		l.written = append(l.written, v)
@@ -115,6 +125,14 @@ func Check(file string, data []byte, read func(path string) ([]byte, error), o O
 		return cmp.Or(l.order(a.File)-l.order(b.File), a.Line-b.Line, a.Column-b.Column, cmp.Compare(a.ID, b.ID))
 	})
 	return l.found
+}
+
+// firstName names a policy whose faults name no file.
+func firstName(files []policy.File) string {
+	if len(files) == 0 {
+		return "policy"
+	}
+	return files[0].Name
 }
 
 // maxIncluded bounds the files of a policy, as package policy does.

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hallmark-project/hallmark/policy"
 	"github.com/hallmark-project/hallmark/policy/lint"
 	"github.com/hallmark-project/hallmark/verify/verifytest"
 )
@@ -300,5 +301,21 @@ func TestIncludedFiles(t *testing.T) {
 	found := lint.Check("p.yaml", []byte(text), read, lint.Options{})
 	if got := ids(found); !slices.Equal(got, []string{"signer-unused", "pattern-short-name"}) || found[0].File != "shared.yaml" || found[0].Line != 6 {
 		t.Errorf("%v", found)
+	}
+}
+
+// The files of a folder are one policy: what one needs may stand in another.
+func TestSeveralFiles(t *testing.T) {
+	t.Parallel()
+	head, rules, _ := strings.Cut(strict, "rules:\n")
+	parties := []byte(head + "rules:\n  - {name: extra, images: [extra], require: {signatures: {from: [a]}}}\n")
+	rest := []byte("apiVersion: hallmark.dev/v1alpha1\nkind: TrustPolicy\nmetadata: {name: strict}\nsigners: {c: {keys: [{file: c.pub}]}}\nrules:\n" + rules)
+	found := lint.CheckFiles([]policy.File{{Name: "a.yaml", Data: parties}, {Name: "b.yaml", Data: rest}}, files(t), lint.Options{})
+	if got := ids(found); !slices.Equal(got, []string{"pattern-short-name", "signer-unused"}) || found[0].File != "a.yaml" || found[1].File != "b.yaml" || found[1].Line != 4 {
+		t.Errorf("%v", found)
+	}
+	found = lint.CheckFiles([]policy.File{{Name: "b.yaml", Data: rest}}, files(t), lint.Options{})
+	if len(found) == 0 || found[0].ID != lint.Invalid || found[0].File != "b.yaml" {
+		t.Errorf("a part alone: %v", found)
 	}
 }

@@ -10,8 +10,10 @@ import (
 
 // document looks at the policy's own entries.
 func (l *linter) document() {
-	if at := l.written[0].get("unmatched"); at.text() == "warn" {
-		l.add(UnmatchedWarn, at, "write `deny`, or leave it away, when every image has its rule", "images that no rule governs are allowed, with a warning")
+	for _, v := range l.written {
+		if at := v.get("unmatched"); at.text() == "warn" {
+			l.add(UnmatchedWarn, at, "write `deny`, or leave it away, when every image has its rule", "images that no rule governs are allowed, with a warning")
+		}
 	}
 }
 
