@@ -30,5 +30,7 @@ func policyCommands(a *app) []*cobra.Command {
 		newPolicySchemaCommand(a),
 		newPolicyFmtCommand(a),
 		newPolicyConvertCommand(a),
+		newPolicyPushCommand(a),
+		newPolicyPullCommand(a),
 	}
 }
