@@ -73,6 +73,9 @@ func (r *Recorder) Record(v Verification) (*Record, error) {
 	out.Contents = slices.Clone(r.contents)
 	slices.SortFunc(out.Contents, func(a, b Content) int { return cmp.Compare(a.Digest.String(), b.Digest.String()) })
 	slices.SortFunc(out.Blobs, func(a, b Blob) int { return cmp.Compare(a.Digest.String(), b.Digest.String()) })
+	if err := out.check(); err != nil {
+		return nil, fmt.Errorf("recording: %w", err) // what is written can be read
+	}
 	return out, nil
 }
 

@@ -2,6 +2,7 @@ package record_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -327,4 +328,43 @@ func TestChangedBytesAllowNothing(t *testing.T) {
 	if judged == 0 {
 		t.Error("no changed record was judged")
 	}
+}
+
+// An error of no known kind keeps its text, and is still "could not look".
+func TestUnknownFailure(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	p, err := policy.ForKey(w.key.Trusted)
+	if err != nil {
+		t.Fatal(err)
+	}
+	recorder := record.NewRecorder()
+	g := gate.New(p, recorder.Watch(broken{oci.NewClient(oci.Options{})}), gate.Options{Now: func() time.Time { return w.at }})
+	targets := []gate.Target{g.Target(w.signed.Ref())}
+	was := report.New(p, w.at, g.JudgeTargets(t.Context(), targets)...)
+	file, err := recorder.Record(record.Verification{Policy: p, Time: w.at, Targets: targets})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	if err := file.Write(&out); err != nil {
+		t.Fatal(err)
+	}
+	again, err := read(t, out.Bytes()).Judge(t.Context(), record.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(text(t, was), text(t, again)); diff != "" || again.Verdict != policy.Undetermined || !strings.Contains(text(t, again), "the disk is on fire") {
+		t.Errorf("%s\n%s", again.Verdict, diff)
+	}
+	if _, err := record.NewRecorder().Record(record.Verification{Policy: p, Time: w.at, Targets: targets}); err == nil {
+		t.Error("targets that another recorder watched are recorded")
+	}
+}
+
+// broken fails in a way that nothing knows.
+type broken struct{ *oci.Client }
+
+func (broken) Resolve(context.Context, oci.Reference) (oci.Descriptor, error) {
+	return oci.Descriptor{}, errors.New("the disk is on fire")
 }
