@@ -17,13 +17,6 @@ type wish struct {
 	warn        bool // what does not meet it is allowed, and reported
 }
 
-// clause wants a number of parties out of a list.
-type clause struct {
-	place   string
-	need    int
-	parties []party
-}
-
 // statementWish wants a statement that the parties of each clause signed.
 type statementWish struct {
 	place, kind string
@@ -76,7 +69,26 @@ func (c *converter) gather() []governed {
 			}
 		}
 	}
-	return merge(all)
+	all = merge(all)
+	for _, one := range all {
+		for _, i := range one.wishes {
+			c.losePart(c.wishes[i], one.pattern)
+		}
+	}
+	return all
+}
+
+// losePart tells that a wish speaks of some images of a pattern, and is asked of all.
+func (c *converter) losePart(w wish, pattern string) {
+	governs := globOf(pattern)
+	for _, s := range w.scopes {
+		for _, mine := range s.outer {
+			if globOf(mine).takes(governs) {
+				return
+			}
+		}
+	}
+	c.lose(w.place, "patterns that have images in common with "+pattern+", and others", "what is asked holds for all of "+pattern)
 }
 
 // patterns are those of the result for a scope: its inner side where other images are
@@ -181,96 +193,6 @@ func (c *converter) demands(set []int) (require requireText, warn bool) {
 // impossible is what nothing meets.
 func (c *converter) impossible() requireText {
 	return requireText{Signatures: &signaturesText{From: []string{c.parties.add(nobody())}}}
-}
-
-// signatures says all clauses with one demand. One clause is a number of signers;
-// several make one signer each of their alternatives, and all must sign.
-func (c *converter) signatures(clauses []clause) *signaturesText {
-	clauses = absorb(clauses)
-	if len(clauses) == 1 {
-		from := c.named(clauses[0].parties)
-		return &signaturesText{From: from, AtLeast: threshold(min(clauses[0].need, len(from)))}
-	}
-	var from []string
-	for _, one := range clauses {
-		if one.need > 1 {
-			c.lose(one.place, fmt.Sprintf("%d of %d signers, and others beside them", one.need, len(one.parties)), "all of them must sign")
-			from = append(from, c.named(one.parties)...)
-			continue
-		}
-		signer, more := union(one.parties)
-		for _, p := range one.parties {
-			if len(p.Keys) > 0 && p.Times != signer.Times {
-				c.lose(one.place, "keys, of which some need a log entry and some do not", "all of them need one")
-			}
-		}
-		if more {
-			c.lose(one.place, "several identities, of which one must sign beside others", "only the first of them counts")
-		}
-		from = append(from, c.parties.add(signer))
-	}
-	from = distinct(from)
-	c.loseShared(clauses[0].place, from)
-	return &signaturesText{From: from, AtLeast: threshold(len(from))}
-}
-
-// loseShared tells that one signature does not meet two clauses here.
-func (c *converter) loseShared(place string, from []string) {
-	seen := make(map[string]bool)
-	for _, name := range from {
-		for _, key := range c.parties.known[name].Keys {
-			if seen[key.PEM] {
-				c.lose(place, "one signature that is enough for two of the things asked", "each needs a signature by another key")
-				return
-			}
-			seen[key.PEM] = true
-		}
-	}
-}
-
-func threshold(need int) int {
-	if need == 1 {
-		return 0 // the default
-	}
-	return need
-}
-
-// absorb writes "all of them" as clauses of one party each, and leaves out what
-// another clause implies.
-func absorb(clauses []clause) []clause {
-	var single []clause
-	for _, one := range clauses {
-		if one.need < len(one.parties) || one.need == 1 {
-			single = append(single, one)
-			continue
-		}
-		for _, p := range one.parties {
-			single = append(single, clause{one.place, 1, []party{p}})
-		}
-	}
-	var kept []clause
-	for i, one := range single {
-		implied := slices.ContainsFunc(single, func(other clause) bool { return other.within(one) && !one.within(other) })
-		equal := slices.ContainsFunc(single[:i], func(other clause) bool { return other.within(one) && one.within(other) })
-		if !implied && !equal {
-			kept = append(kept, one)
-		}
-	}
-	if len(kept) > 1 && !slices.ContainsFunc(kept, func(one clause) bool { return one.need > 1 || len(one.parties) > 1 }) {
-		all := clause{kept[0].place, len(kept), nil}
-		for _, one := range kept {
-			all.parties = append(all.parties, one.parties...)
-		}
-		return []clause{all}
-	}
-	return kept
-}
-
-// within reports whether meeting one clause meets the other.
-func (one clause) within(other clause) bool {
-	return one.need >= other.need && !slices.ContainsFunc(one.parties, func(p party) bool {
-		return !slices.ContainsFunc(other.parties, func(q party) bool { return p.text() == q.text() })
-	})
 }
 
 func (c *converter) named(all []party) []string {
