@@ -25,25 +25,25 @@ type summaryFlags struct {
 	attestSummary bool
 	attestDenied  bool
 	verifier      string
-	// signer has its key from verify's --key and its root from verify's --trusted-root.
-	signer identityFlags
+	// summarySigner has its key from verify's --key and its root from verify's --trusted-root.
+	summarySigner identityFlags
 }
 
 func (f *summaryFlags) add(flags *pflag.FlagSet) {
 	flags.BoolVar(&f.attestSummary, "attest-summary", false, "sign a verification summary (SLSA VSA) of each image that is allowed, and attach it; --key is then the private key that signs, and without it the signature is keyless")
 	flags.BoolVar(&f.attestDenied, "attest-denied", false, "with --attest-summary: also attest that an image was denied (FAILED)")
 	flags.StringVar(&f.verifier, "summary-verifier", policy.DefaultVerifier, "with --attest-summary: the verifier's ID, a URI")
-	flags.StringVar(&f.signer.passwordFile, "password-file", "", "with --attest-summary: read the key's password from a file, - for standard input")
-	flags.StringVar(&f.signer.token, "identity-token", "", "with --attest-summary, keyless: the identity token, a file with it, or - for standard input")
-	flags.StringVar(&f.signer.signingConfig, "signing-config", "", "with --attest-summary, keyless: a signing_config.json with the services to use")
-	f.signer.rekorVersion, f.signer.flow, f.signer.clientID = 1, "auto", "sigstore"
+	flags.StringVar(&f.summarySigner.passwordFile, "password-file", "", "with --attest-summary: read the key's password from a file, - for standard input")
+	flags.StringVar(&f.summarySigner.token, "identity-token", "", "with --attest-summary, keyless: the identity token, a file with it, or - for standard input")
+	flags.StringVar(&f.summarySigner.signingConfig, "signing-config", "", "with --attest-summary, keyless: a signing_config.json with the services to use")
+	f.summarySigner.rekorVersion, f.summarySigner.flow, f.summarySigner.clientID = 1, "auto", "sigstore"
 }
 
 // takeSummary gives the summary's signer the flags that it shares with verify, and
 // refuses what cannot be attested.
 func (f *verifyFlags) takeSummary(images []string) error {
 	if !f.attestSummary {
-		if f.attestDenied || f.verifier != policy.DefaultVerifier || f.signer.passwordFile != "" || f.signer.token != "" || f.signer.signingConfig != "" {
+		if f.attestDenied || f.verifier != policy.DefaultVerifier || f.summarySigner.passwordFile != "" || f.summarySigner.token != "" || f.summarySigner.signingConfig != "" {
 			return hint(usageError("--attest-denied, --summary-verifier, --password-file, --identity-token and --signing-config are for --attest-summary"), "hallmark verify --policy FILE --attest-summary --key FILE IMAGE")
 		}
 		return nil
@@ -66,10 +66,10 @@ func (f *verifyFlags) takeSummary(images []string) error {
 		}
 	}
 	if len(f.keys) == 1 {
-		f.signer.key, f.keys = f.keys[0], nil
+		f.summarySigner.key, f.keys = f.keys[0], nil
 	}
-	f.signer.trustedRoot, f.trustedRoot = f.trustedRoot, ""
-	return f.signer.check()
+	f.summarySigner.trustedRoot, f.trustedRoot = f.trustedRoot, ""
+	return f.summarySigner.check()
 }
 
 // judgedImages are what a gate has decided on, by name and digest.
@@ -90,7 +90,7 @@ func (j *judgedImages) add(image policy.Image, _ policy.Decision) {
 // attestSummaries signs and attaches the summaries of what was judged. What becomes of
 // each is told beside the report.
 func (a *app) attestSummaries(ctx context.Context, f *verifyFlags, p *policy.Policy, at time.Time, judged *judgedImages, images []*report.Image, targets []gate.Target) error {
-	s, err := a.newAttacher(ctx, &signFlags{registryFlags: f.registryFlags, identityFlags: f.signer, format: formatBundle, output: "text"})
+	s, err := a.newAttacher(ctx, &signFlags{registryFlags: f.registryFlags, identityFlags: f.summarySigner, format: formatBundle, output: "text"})
 	if err != nil {
 		return err
 	}

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -123,5 +125,37 @@ func summaryEffects(t *testing.T, w *verifyWorld) map[string][2]effect {
 		"password-file":    {{of(w.signed), 0, "PASSED"}, {[]string{w.signed.Ref(), "--policy", w.policyFile, "--attest-summary", "--password-file", "x"}, 64, "--key"}},
 		"identity-token":   {{of(w.signed), 0, "PASSED"}, {of(w.signed, "--identity-token", "x"), 64, "contradict"}},
 		"signing-config":   {{of(w.signed), 0, "PASSED"}, {[]string{w.signed.Ref(), "--policy", w.policyFile, "--attest-summary", "--signing-config", w.keyFile + "x"}, 1, "signing config"}},
+	}
+}
+
+// TestVerifyAttestSummaryKeyless: the verifier signs with its identity, and its word has
+// a trusted time.
+func TestVerifyAttestSummaryKeyless(t *testing.T) {
+	t.Parallel()
+	w := newVerifyWorld(t)
+	services := verifytest.NewServices(t)
+	_, claims, _ := strings.Cut(services.Token, ".")
+	services.Token = base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"RS256"}`)) + "." + claims
+	root := w.file("lab.json", string(services.Instance.TrustedRoot(t)))
+	at := func(url string, version int) string {
+		return fmt.Sprintf(`[{"url":%q,"majorApiVersion":%d,"validFor":{"start":"2020-01-01T00:00:00Z"},"operator":"lab"}]`, url, version)
+	}
+	config := w.file("signing_config.json", fmt.Sprintf(`{"mediaType":"application/vnd.dev.sigstore.signingconfig.v0.2+json","caUrls":%s,"rekorTlogUrls":%s,"rekorTlogConfig":{"selector":"ANY"},"tsaUrls":%s,"tsaConfig":{"selector":"ANY"}}`,
+		at(services.Fulcio.URL, 1), at(services.Rekor2.URL, 2), at(services.TSA.URL, 1)))
+	ci, _ := w.summaryPolicies(w.keyFile)
+	code, stdout, stderr := w.hallmark("verify", w.signed.Ref(), "--policy", ci, "--attest-summary", "--identity-token", services.Token, "--signing-config", config, "--trusted-root", root)
+	if code != 0 || !strings.Contains(stderr, "PASSED") {
+		t.Fatalf("%d\n%s%s", code, stdout, stderr)
+	}
+	text := strings.Replace(readFile(t, ci), "signers: {", fmt.Sprintf("trustRoots: {lab: {sigstore: lab.json}}\nsigners: {verifier: {keyless: {trustRoot: lab, issuer: %q, subject: {uri: %q}}}, ", verifytest.DefaultIssuer, verifytest.DefaultURI), 1)
+	text = strings.Replace(text, "{from: [release]}}", "{from: [release]}, summary: {from: [verifier], maxAge: 7d}}", 1)
+	cluster := w.file("cluster.yaml", text)
+	code, stdout, stderr = w.hallmark("verify", w.signed.Ref(), "--policy", cluster, "--output", "json")
+	if code != 0 || !strings.Contains(stdout, `"name": "summary"`) {
+		t.Errorf("%d\n%s%s", code, stdout, stderr)
+	}
+	other := w.file("other.yaml", strings.Replace(text, verifytest.DefaultURI, verifytest.DefaultURI+"x", 1))
+	if _, stdout, _ = w.hallmark("verify", w.signed.Ref(), "--policy", other, "--output", "json"); strings.Contains(stdout, `"name": "summary"`) {
+		t.Errorf("another identity's summary counts: %s", stdout)
 	}
 }
