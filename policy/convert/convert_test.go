@@ -148,3 +148,30 @@ func TestGolden(t *testing.T) {
 		})
 	}
 }
+
+// TestCosignGolden converts two command lines about one repository: both are asked.
+func TestCosignGolden(t *testing.T) {
+	t.Parallel()
+	var sources []convert.Source
+	for _, line := range []string{
+		"cosign verify --key keys/ops.pub --insecure-ignore-tlog=true registry.acme.example/prod/app:1.2 registry.acme.example/prod/api@sha256:0123",
+		"cosign verify-attestation --type slsaprovenance1 --certificate-oidc-issuer https://token.actions.githubusercontent.com --certificate-identity https://github.com/acme/app/.github/workflows/release.yml@refs/heads/main --certificate-github-workflow-trigger push --output json registry.acme.example/prod/app:1.2",
+	} {
+		one, err := convert.Arguments("line", strings.Fields(line))
+		if err != nil {
+			t.Fatal(err)
+		}
+		sources = append(sources, one)
+	}
+	result, err := convert.Convert(sources, convert.Options{Kind: convert.Cosign, Read: files(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := policy.Parse("policy.yaml", result.Policy, files(t)); err != nil || len(result.Losses) > 0 {
+		t.Errorf("%v, losses %v", err, result.Losses)
+	}
+	golden(t, "cosign.golden.yaml", result.Policy)
+	if _, err := convert.Arguments("line", []string{"a\nb"}); !errors.Is(err, convert.ErrSource) {
+		t.Errorf("a line break: %v", err)
+	}
+}
