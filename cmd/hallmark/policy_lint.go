@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"github.com/hallmark-project/hallmark/policy"
 	"github.com/hallmark-project/hallmark/policy/lint"
 	"github.com/hallmark-project/hallmark/policy/report"
+	"github.com/hallmark-project/hallmark/policy/source"
 	"github.com/hallmark-project/hallmark/verify/oci"
 )
 
@@ -26,9 +28,9 @@ type policyLintFlags struct {
 func newPolicyLintCommand(a *app) *cobra.Command {
 	f := &policyLintFlags{}
 	cmd := &cobra.Command{
-		Use:   "lint FILE…",
+		Use:   "lint FILE|DIR…",
 		Short: "Find the faults and the weak spots of policies",
-		Long: `Reads policies as verify does and prints every fault with its line, and, of valid ones,
+		Long: `Reads policies as verify does (the files of a folder are one policy) and prints every fault with its line, and, of valid ones,
 weak spots: what may allow more than is meant, or stops working soon. Each has a name
 that stays; --list prints them all. --image names images that are in use: rules that
 govern none of them are dead, and images without a rule are denied.
@@ -61,7 +63,7 @@ func (a *app) policyLint(f *policyLintFlags, files []string) error {
 		}
 		return nil
 	case len(files) == 0:
-		return hint(usageError("no policy was named"), "hallmark policy lint FILE…")
+		return hint(usageError("no policy was named"), "hallmark policy lint FILE|DIR…")
 	}
 	o := lint.Options{Now: time.Now()}
 	for _, image := range f.images {
@@ -73,14 +75,11 @@ func (a *app) policyLint(f *policyLintFlags, files []string) error {
 	}
 	var found []lint.Finding
 	for _, path := range files {
-		raw, err := readBounded(path, policy.MaxBytes)
-		if errors.Is(err, fs.ErrNotExist) {
-			err = errors.New("no such file")
-		}
+		one, err := a.lintPath(path, o)
 		if err != nil {
 			return undetermined(fmt.Errorf("reading policy %s: %w", path, err))
 		}
-		found = append(found, lint.Check(path, raw, a.policyReader(path), o)...)
+		found = append(found, one...)
 	}
 	if err := a.printFindings(found, f.output); err != nil {
 		return undetermined(err)
@@ -91,6 +90,26 @@ func (a *app) policyLint(f *policyLintFlags, files []string) error {
 		return exitError{exitDeny}
 	}
 	return nil
+}
+
+// lintPath looks at a file, or at the one policy that the files of a folder are.
+func (a *app) lintPath(path string, o lint.Options) ([]lint.Finding, error) {
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		folder, err := source.OpenFolder(path)
+		if err != nil {
+			return nil, err
+		}
+		defer folder.Close()
+		return lint.CheckFiles(folder.Files, func(name string) ([]byte, error) { return a.policyFile(name, folder.Read) }, o), nil
+	}
+	raw, err := readBounded(path, policy.MaxBytes)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = errors.New("no such file")
+	}
+	if err != nil {
+		return nil, err
+	}
+	return lint.Check(path, raw, a.policyReader(path), o), nil
 }
 
 // policyReader reads the files that a policy names, relative to the policy's folder.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/hallmark-project/hallmark/policy"
 	"github.com/hallmark-project/hallmark/policy/report"
+	"github.com/hallmark-project/hallmark/verify/verifytest"
 )
 
 // verbCase is one command line of a policy verb.
@@ -49,6 +50,31 @@ func TestPolicyLint(t *testing.T) {
 		"a file that is not there": {[]string{warn + "x"}, 2, "no such file"},
 		"no image":                 {[]string{warn, "--image", "UPPER"}, 64, "--image"},
 		"no output":                {[]string{warn, "--output", "xml"}, 64, "xml"},
+	})
+}
+
+// The files of a folder are one policy.
+func TestPolicyLintFolder(t *testing.T) {
+	t.Parallel()
+	w := newVerifyWorld(t)
+	for name, content := range map[string]string{
+		"policies/signers.yaml":     "apiVersion: hallmark.dev/v1alpha1\nkind: TrustPolicy\nmetadata: {name: x}\nsigners: {release: {keys: [{file: keys/release.pub}]}}\nrules: [{name: one, images: [registry.example/one], require: {signatures: {from: [release]}}}]\n",
+		"policies/more.yaml":        "apiVersion: hallmark.dev/v1alpha1\nkind: TrustPolicy\nmetadata: {name: x}\nsigners: {other: {keys: [{file: keys/other.pub}]}}\nrules: [{name: two, images: [two], require: {signatures: {from: [release]}}}]\n",
+		"policies/keys/release.pub": string(w.key.Trusted.PEM()),
+		"policies/keys/other.pub":   string(verifytest.NewKey(t, "ecdsa-p256").Trusted.PEM()),
+	} {
+		path := filepath.Join(w.dir, filepath.FromSlash(name))
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	dir := filepath.Join(w.dir, "policies")
+	w.runAll(t, []string{"policy", "lint"}, map[string]verbCase{
+		"together":  {[]string{dir}, 0, "more.yaml:4:18: warning: signers.other: no rule names the signer other"},
+		"one alone": {[]string{filepath.Join(dir, "more.yaml")}, 1, "[policy-invalid]"},
 	})
 }
 
