@@ -87,6 +87,7 @@ func TestBadDates(t *testing.T) {
 		}
 	}
 	parse(t, policyOf(rule("one", "until: 2026-02-01, ")+rule("two", "from: 2026-02-01, ")))
+	parse(t, policyOf(rule("two", "from: 2026-02-01, ")+rule("one", "until: 2026-02-01, ")))
 }
 
 // TestWarnOnly: PO-15: a rule that only warns allows, and never looks like one that
