@@ -119,7 +119,7 @@ func (a *app) verifySealed(ctx context.Context, f *verifyFlags, images []string)
 	var given *policy.Policy
 	if f.wants() {
 		var err error
-		if given, err = a.verifyPolicy(f); err != nil {
+		if given, err = a.verifyPolicy(ctx, f); err != nil {
 			return err
 		}
 	}

@@ -15,6 +15,7 @@ import (
 type policyExplainFlags struct {
 	replayFlags
 	registryFlags
+	policySignerFlags
 	record  string
 	timeout time.Duration
 }
@@ -45,6 +46,7 @@ checked, 64 wrong usage.`,
 	flags.StringVar(&f.platform, "platform", "", "judge this platform's manifest below an index, such as linux/arm64")
 	flags.StringVar(&f.output, "output", "text", "text or json")
 	flags.DurationVar(&f.timeout, "timeout", 2*time.Minute, "how long the judging of one image may take")
+	f.policySignerFlags.add(flags)
 	f.registryFlags.add(flags)
 	completeFlag(cmd, "output", "text", "json")
 	return cmd
@@ -57,6 +59,8 @@ func (a *app) policyExplain(ctx context.Context, f *policyExplainFlags, images [
 	switch {
 	case f.record != "" && len(images) > 0:
 		return hint(usageError("--record and %s contradict each other", images[0]), "--image picks one image of a record")
+	case f.record != "" && f.policySignerFlags.given():
+		return hint(usageError("--policy-key and --policy-identity are not for --record"), "hallmark policy pull writes the policy to a file")
 	case f.record != "":
 		r, p, err = a.replayed(ctx, &f.replayFlags, f.record)
 	default:
@@ -93,7 +97,7 @@ func (a *app) explained(ctx context.Context, f *policyExplainFlags, images []str
 	case f.platform != "" && !platformText.MatchString(f.platform):
 		return nil, nil, hint(usageError("%q is no platform", f.platform), "a platform is OS/ARCHITECTURE, such as linux/arm64, or linux/arm/v7")
 	}
-	p, err := a.loadPolicy(f.policy)
+	p, err := a.policyFrom(ctx, f.policy, &f.policySignerFlags, &f.registryFlags)
 	if err != nil {
 		return nil, nil, err
 	}

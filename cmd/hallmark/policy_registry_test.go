@@ -8,9 +8,12 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/hallmark-project/hallmark/attest/digest"
 	"github.com/hallmark-project/hallmark/policy"
 	"github.com/hallmark-project/hallmark/sign/keys"
+	"github.com/hallmark-project/hallmark/verify"
 	"github.com/hallmark-project/hallmark/verify/oci/registrytest"
+	"github.com/hallmark-project/hallmark/verify/verifytest"
 )
 
 // policyWorld is a registry with signed images, and a policy in it.
@@ -153,4 +156,86 @@ func TestPolicyPullRefuses(t *testing.T) {
 		})
 	}
 	wantFailure(t, runVerb(t.Context(), nil, "policy", "pull", w.reference), 64, "--out")
+}
+
+// policySignerEffects shows an effect of every flag about who signed the policy, CL-07,
+// for TestVerifyFlagsHaveEffect.
+func policySignerEffects(t *testing.T, v *verifyWorld) map[string][2]effect {
+	t.Helper()
+	w := &policyWorld{verifyWorld: v}
+	w.private, w.public = newKeyPair(t, keys.ECDSAP256)
+	pushed := w.push(w.policyFile, "effects")
+	_, stranger := newKeyPair(t, keys.ECDSAP256)
+	d := digest.MustParse(pushed.Reference[strings.Index(pushed.Reference, "@")+1:])
+	raw, mediaType, _ := w.Manifest("policies/prod", d.String())
+	in := verifytest.NewInstance(t)
+	root := w.file("policy_root.json", string(in.TrustedRoot(t)))
+	other := w.file("other_policy_root.json", string(verifytest.NewInstance(t).TrustedRoot(t)))
+	on := w.PutManifest("policies/prod", "", mediaType, raw)
+	w.attach(on, verify.SignaturePredicateType, in.Sign(t, verifytest.Options{Image: d, Statement: verifytest.Statement(t, d, verify.SignaturePredicateType, `{}`)}).Evidence(t).Raw)
+	by := func(flags ...string) []string {
+		return append([]string{w.signed.Ref(), "--policy", pushed.Reference}, flags...)
+	}
+	keyless := func(identity, issuer, root string) []string {
+		return by("--policy-identity", identity, "--policy-issuer", issuer, "--policy-trusted-root", root)
+	}
+	allow := effect{keyless(verifytest.DefaultURI, verifytest.DefaultIssuer, root), 0, "ALLOW"}
+	return map[string][2]effect{
+		"policy-key":          {{by("--policy-key", w.public), 0, "ALLOW"}, {by("--policy-key", stranger), 2, "not signed by the wanted signer"}},
+		"policy-identity":     {allow, {keyless("https://evil.example/x", verifytest.DefaultIssuer, root), 2, "not signed by the wanted signer"}},
+		"policy-issuer":       {allow, {keyless(verifytest.DefaultURI, "https://evil.example", root), 2, "not signed by the wanted signer"}},
+		"policy-trusted-root": {allow, {keyless(verifytest.DefaultURI, verifytest.DefaultIssuer, other), 2, "not signed by the wanted signer"}},
+	}
+}
+
+// TestPolicyFromRegistry: the policy decides, wherever a policy is taken; a policy that
+// is not what was wanted decides nothing, and that is never an image's fault.
+func TestPolicyFromRegistry(t *testing.T) {
+	t.Parallel()
+	w := newPolicyWorld(t)
+	_, stranger := newKeyPair(t, keys.ECDSAP256)
+	sealed := filepath.Join(t.TempDir(), "sealed.tar")
+	for name, c := range map[string]struct {
+		args  []string
+		code  int
+		words string
+	}{
+		"verify allows":                {[]string{"verify", w.signed.Ref(), "--policy", w.reference}, 0, "ALLOW"},
+		"verify denies":                {[]string{"verify", w.bare.Ref(), "--policy", w.reference}, 1, "NO_SIGNATURE"},
+		"verify by tag":                {[]string{"verify", w.signed.Ref(), "--policy", w.tag("v1"), "--policy-key", w.public}, 0, "ALLOW"},
+		"verify by a tag alone":        {[]string{"verify", w.signed.Ref(), "--policy", w.tag("v1")}, 64, "--policy-key"},
+		"verify by a stranger":         {[]string{"verify", w.signed.Ref(), "--policy", w.tag("v1"), "--policy-key", stranger}, 2, "not signed by the wanted signer"},
+		"verify by an image":           {[]string{"verify", w.signed.Ref(), "--policy", "oci://" + w.signed.Ref()}, 2, "not a policy artifact"},
+		"verify a file, with a signer": {[]string{"verify", w.signed.Ref(), "--policy", w.policyFile, "--policy-key", w.public}, 64, "in a registry"},
+		"verify by a key, and signer":  {[]string{"verify", w.signed.Ref(), "--key", w.keyFile, "--policy-key", w.public}, 64, "in a registry"},
+		"explain":                      {[]string{"policy", "explain", w.signed.Ref(), "--policy", w.reference}, 0, "ALLOW"},
+		"explain a record":             {[]string{"policy", "explain", "--record", "x", "--policy-key", w.public}, 64, "--record"},
+		"push a reference":             {[]string{"policy", "push", w.reference, w.tag("v2"), "--key", w.private}, 64, "hallmark policy pull"},
+		"save":                         {[]string{"bundle", "save", w.signed.Ref(), "--policy", w.tag("v1"), "--policy-key", w.public, "-o", sealed}, 0, ""},
+		"save by a stranger":           {[]string{"bundle", "save", w.signed.Ref(), "--policy", w.tag("v1"), "--policy-key", stranger, "-o", sealed + ".no"}, 2, "not signed by the wanted signer"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := runVerb(t.Context(), nil, c.args...)
+			if got.code != c.code || !strings.Contains(got.stdout+got.stderr, c.words) {
+				t.Errorf("%d, want %d and %q\n%s%s", got.code, c.code, c.words, got.stdout, got.stderr)
+			}
+		})
+	}
+	for name, c := range map[string]struct {
+		args  []string
+		code  int
+		words string
+	}{
+		"load":                 {[]string{"bundle", "load", "--policy", w.reference, sealed, w.Host() + "/copy"}, 0, ""},
+		"load, with a signer":  {[]string{"bundle", "load", "--policy-key", w.public, sealed, w.Host() + "/copy"}, 64, "in a registry"},
+		"load by a stranger":   {[]string{"bundle", "load", "--policy", w.reference, "--policy-key", stranger, sealed, w.Host() + "/copy"}, 2, "not signed by the wanted signer"},
+		"a sealed file, alone": {[]string{"verify", "--bundle-file", sealed, "--policy", w.reference}, 2, "from the cache"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := runVerb(t.Context(), nil, c.args...)
+			if _, err := os.Stat(sealed); err != nil || got.code != c.code || !strings.Contains(got.stdout+got.stderr, c.words) {
+				t.Errorf("%v; %d, want %d and %q\n%s%s", err, got.code, c.code, c.words, got.stdout, got.stderr)
+			}
+		})
+	}
 }

@@ -80,8 +80,8 @@ func (f *policySignerFlags) add(flags *pflag.FlagSet) {
 	flags.StringVar(&f.policyRoot, "policy-trusted-root", "", "the trusted_root.json for that identity; without it the state of hallmark trust")
 }
 
-// signer is the policy that a policy must meet; nil where no flag was given.
-func (f *policySignerFlags) signer(a *app) (*policy.Policy, error) {
+// wanted is the policy that a policy must meet; nil where no flag was given.
+func (f *policySignerFlags) wanted(a *app) (*policy.Policy, error) {
 	keyless := f.policyIdentity != "" || f.policyIssuer != "" || f.policyRoot != ""
 	switch {
 	case len(f.policyKeys) > 0 && keyless:
@@ -102,6 +102,14 @@ func (f *policySignerFlags) signer(a *app) (*policy.Policy, error) {
 	return p, undetermined(err)
 }
 
+// check refuses flags that nothing would look at.
+func (f *policySignerFlags) check(where string) error {
+	if f.given() && !source.IsReference(where) {
+		return hint(usageError("--policy-key and --policy-identity are for a policy in a registry"), "name it with --policy oci://REGISTRY/REPOSITORY@sha256:…")
+	}
+	return nil
+}
+
 // given reports whether any of the flags was used.
 func (f *policySignerFlags) given() bool {
 	return len(f.policyKeys) > 0 || f.policyIdentity != "" || f.policyIssuer != "" || f.policyRoot != ""
@@ -111,8 +119,8 @@ func (f *policySignerFlags) given() bool {
 // not check".
 func (a *app) policyFrom(ctx context.Context, where string, f *policySignerFlags, registry *registryFlags) (*policy.Policy, error) {
 	if !source.IsReference(where) {
-		if f.given() {
-			return nil, hint(usageError("--policy-key and --policy-identity are for a policy in a registry"), "name it with --policy oci://REGISTRY/REPOSITORY@sha256:…")
+		if err := f.check(where); err != nil {
+			return nil, err
 		}
 		return a.loadPolicy(where)
 	}
@@ -142,7 +150,7 @@ func (a *app) fetchPolicy(ctx context.Context, where string, f *policySignerFlag
 	if err != nil {
 		return source.Fetched{}, hint(&codeError{err: err, code: exitUsage}, "a policy is named like oci://registry.example/policies/prod@sha256:…")
 	}
-	signer, err := f.signer(a)
+	signer, err := f.wanted(a)
 	if err != nil {
 		return source.Fetched{}, err
 	}

@@ -22,6 +22,7 @@ type verifyFlags struct {
 	registryFlags
 	sealedFlags
 	certificateFlags
+	policySignerFlags
 	summaryFlags
 	policy      string
 	keys        []string
@@ -64,6 +65,7 @@ could not be checked; 64 wrong usage.`,
   hallmark verify registry.example/app:1.2 \
     --certificate-identity https://github.com/acme/app/.github/workflows/release.yml@refs/heads/main \
     --certificate-oidc-issuer https://token.actions.githubusercontent.com
+  hallmark verify registry.example/app:1.2 --policy oci://registry.example/policies/prod:v3 --policy-key policy.pub
   hallmark verify --bundle-file release.tar --policy policy.yaml
   hallmark verify --policy policy.yaml --attest-summary --key verifier.key registry.example/app:1.2
   hallmark verify --key release.pub --print-policy        # the policy that --key stands for`,
@@ -71,7 +73,7 @@ could not be checked; 64 wrong usage.`,
 		RunE: func(cmd *cobra.Command, args []string) error { return a.verify(cmd.Context(), f, args) },
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&f.policy, "policy", "", "the trust policy")
+	flags.StringVar(&f.policy, "policy", "", "the trust policy: a file, a folder of files, or oci://REGISTRY/REPOSITORY@sha256:…")
 	flags.StringArrayVar(&f.keys, "key", nil, "a public key; given several times, any of them will do")
 	flags.BoolVar(&f.printPolicy, "print-policy", false, "print the policy in full: to standard output without an image, else to standard error")
 	flags.StringVar(&f.platform, "platform", "", "judge this platform's manifest below an index, such as linux/arm64")
@@ -81,6 +83,7 @@ could not be checked; 64 wrong usage.`,
 	flags.BoolVar(&f.noCache, "no-cache", false, "where a rule compares SBOMs with images, read the layers anew and keep nothing")
 	flags.IntVar(&f.concurrency, "concurrency", 16, "how many images are judged at a time")
 	flags.DurationVar(&f.timeout, "timeout", 2*time.Minute, "how long the judging of one image may take")
+	f.policySignerFlags.add(flags)
 	f.certificateFlags.add(flags)
 	f.summaryFlags.add(flags)
 	f.sealedFlags.add(flags)
@@ -119,6 +122,9 @@ func (f *verifyFlags) check(images []string) error {
 	} else if weakened := f.insecure(); len(weakened) > 0 {
 		return hint(usageError("%s is for --certificate-identity", weakened[0]), "a policy says log: 0 or sct: 0 of its trust root")
 	}
+	if err := f.policySignerFlags.check(f.policy); err != nil {
+		return err
+	}
 	if f.as != "" {
 		if _, err := policy.CanonicalName(f.as); err != nil {
 			return hint(usageError("--as: %s", err), "give a name without tag and digest, such as registry.example/app")
@@ -135,9 +141,13 @@ func (f *verifyFlags) check(images []string) error {
 // wants reports whether the command line itself says what is wanted.
 func (f *verifyFlags) wants() bool { return f.policy != "" || len(f.keys) > 0 || f.named() }
 
-func (a *app) verifyPolicy(f *verifyFlags) (*policy.Policy, error) {
+func (a *app) verifyPolicy(ctx context.Context, f *verifyFlags) (*policy.Policy, error) {
 	if f.policy != "" {
-		return a.loadPolicy(f.policy)
+		registry := f.registryFlags
+		if f.bundleFile != "" {
+			registry.offline = oci.ReachNothing
+		}
+		return a.policyFrom(ctx, f.policy, &f.policySignerFlags, &registry)
 	}
 	if !f.named() {
 		return keyPolicy(f.keys)
@@ -160,7 +170,7 @@ func (a *app) verify(ctx context.Context, f *verifyFlags, images []string) error
 	if f.bundleFile != "" {
 		return a.verifySealed(ctx, f, images)
 	}
-	p, err := a.verifyPolicy(f)
+	p, err := a.verifyPolicy(ctx, f)
 	if err != nil {
 		return err
 	}

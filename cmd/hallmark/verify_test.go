@@ -189,6 +189,7 @@ func TestVerifyFlagsHaveEffect(t *testing.T) {
 	}
 	maps.Copy(effects, keylessEffects(t, w))
 	maps.Copy(effects, summaryEffects(t, w))
+	maps.Copy(effects, policySignerEffects(t, w))
 	a := &app{stdin: strings.NewReader(""), stdout: &bytes.Buffer{}, stderr: &bytes.Buffer{}, getenv: func(string) string { return "" }}
 	newVerifyCommand(a).Flags().VisitAll(func(flag *pflag.Flag) {
 		pair, known := effects[flag.Name]
