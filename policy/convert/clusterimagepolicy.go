@@ -259,10 +259,6 @@ func (c *converter) identities(items []node, name string) (all []party) {
 		if c.unknown(item, "nobody signs in its place") {
 			continue
 		}
-		if w.issuer != "" && w.issuerRegexp != "" || w.subject != "" && w.subjectRegxp != "" {
-			c.lose(item.place(), "a text and a regular expression for one thing", "nobody signs in its place")
-			continue
-		}
 		if p, ok := c.identity(w); ok {
 			all = append(all, p)
 		}

@@ -150,10 +150,10 @@ func kyvernoWho(n node, name string) who {
 		issuer: n.field("issuer").text(), issuerRegexp: n.field("issuerRegExp").text(),
 		subject: n.field("subject").text(), subjectRegxp: n.field("subjectRegExp").text(),
 	}
-	if expression, wild := wildcards(w.subject); wild {
+	if expression, wild := wildcards(w.subject); wild && w.subjectRegxp == "" {
 		w.subject, w.subjectRegxp = "", expression
 	}
-	if expression, wild := wildcards(w.issuer); wild {
+	if expression, wild := wildcards(w.issuer); wild && w.issuerRegexp == "" {
 		w.issuer, w.issuerRegexp = "", expression
 	}
 	return w

@@ -2,12 +2,16 @@ package convert
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 )
 
 // kyvernoPath is a variable of dotted names and nothing else: no JMESPath functions,
 // filters or defaults.
 var kyvernoPath = regexp.MustCompile(`^\{\{\s*([A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*)\s*\}\}$`)
+
+// kyvernoContext are names that Kyverno gives to other things than the predicate.
+var kyvernoContext = []string{"request", "images", "image", "serviceAccountName", "serviceAccountNamespace", "element", "elementIndex", "target"}
 
 // kyvernoConditions says "all of" and "any of" in CEL, if each condition compares one
 // field of the predicate with a value, or with a list of values of which it must be
@@ -47,6 +51,9 @@ func kyvernoCondition(n node) (string, bool) {
 	operator, value := n.field("operator").text(), n.field("value")
 	n.field("message")
 	if parts == nil || len(n.unknown()) > 0 {
+		return "", false
+	}
+	if root, _, _ := strings.Cut(parts[1], "."); slices.Contains(kyvernoContext, root) {
 		return "", false
 	}
 	field := "statement.predicate." + parts[1]

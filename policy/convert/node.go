@@ -133,7 +133,7 @@ func (n node) place() string {
 
 // field returns a field of a mapping, and marks it as known.
 func (n node) field(name string) node {
-	child := node{file: n.file, path: strings.TrimPrefix(n.path+"."+name, "."), seen: make(map[string]bool)}
+	child := node{file: n.file, path: strings.TrimPrefix(n.path+"."+wording.Short(name), "."), seen: make(map[string]bool)}
 	if n.yaml == nil || n.yaml.Kind != yaml.MappingNode {
 		return child
 	}

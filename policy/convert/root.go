@@ -129,6 +129,9 @@ func (c *converter) rekor(n, fulcio node, name string) (string, bool) {
 
 // addRoot gives a root a name; equal ones have one.
 func (c *converter) addRoot(name string, root rootText) string {
+	if name = nameFrom(name); name == "" {
+		name = "own"
+	}
 	if c.parties.roots == nil {
 		c.parties.roots = make(map[string]rootText)
 	}

@@ -21,6 +21,10 @@ type who struct {
 // could not say it without allowing more.
 func (c *converter) identity(w who) (party, bool) {
 	var problem error
+	if w.issuer != "" && w.issuerRegexp != "" || w.subject != "" && w.subjectRegxp != "" {
+		c.lose(w.place, "a text and a regular expression for one thing", "nobody signs in its place")
+		return party{}, false
+	}
 	if c.tried++; c.tried > maxParties {
 		c.lose(w.place, fmt.Sprintf("more than %d identities", maxParties), "nobody signs in its place")
 		return party{}, false

@@ -197,6 +197,9 @@ func (c *converter) root(name string) rootText {
 	return c.parties.roots[name]
 }
 
+// maxHeader bounds the losses that stand at the head of a result.
+const maxHeader = 200
+
 // header says where the policy comes from, and what is lost.
 func (c *converter) header() []byte {
 	var out bytes.Buffer
@@ -204,6 +207,10 @@ func (c *converter) header() []byte {
 	for i, loss := range c.losses {
 		if i == 0 {
 			fmt.Fprintln(&out, "# What the source says and this policy does not:")
+		}
+		if i == maxHeader {
+			fmt.Fprintf(&out, "#   and %d more\n", len(c.losses)-i)
+			break
 		}
 		fmt.Fprintf(&out, "#   %s\n", strings.Map(func(r rune) rune {
 			if !strconv.IsPrint(r) {
