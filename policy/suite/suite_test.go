@@ -24,7 +24,7 @@ import (
 
 // folder is a folder with a record of a signed and a bare image. It returns their
 // references.
-func folder(t *testing.T) (dir, signed, bare string) {
+func folder(t testing.TB) (dir, signed, bare string) {
 	t.Helper()
 	reg, key := registrytest.New(t), verifytest.NewKey(t, "ecdsa-p256")
 	good, none := reg.PushImage("team/signed", "1", map[string]string{"app": "s"}), reg.PushImage("team/bare", "1", map[string]string{"app": "b"})
@@ -53,7 +53,7 @@ func folder(t *testing.T) (dir, signed, bare string) {
 	return dir, good.Ref(), none.Ref()
 }
 
-func write(t *testing.T, path, content string) {
+func write(t testing.TB, path, content string) {
 	t.Helper()
 	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
 		t.Fatal(err)
@@ -215,5 +215,24 @@ func TestMadeCasesPass(t *testing.T) {
 	}
 	if results := run(t, dir, strings.TrimPrefix(string(raw), head)); suite.Failed(results) > 0 {
 		t.Errorf("%v\n%s", results, raw)
+	}
+}
+
+// BenchmarkCase judges one case of a record that is read already.
+func BenchmarkCase(b *testing.B) {
+	dir, signed, _ := folder(b)
+	write(b, filepath.Join(dir, "cases.yaml"), head+"cases: [{name: a, record: two.record, image: '"+signed+"', expect: {verdict: allow}}]\n")
+	cases, err := suite.Load(dir)
+	if err != nil {
+		b.Fatal(err)
+	}
+	many := make([]suite.Case, b.N)
+	for i := range many {
+		many[i] = cases[0]
+	}
+	b.ReportAllocs()
+	b.ResetTimer()
+	if failed := suite.Failed((&suite.Runner{}).Run(b.Context(), many)); failed > 0 {
+		b.Fatal(failed)
 	}
 }
