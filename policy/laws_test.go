@@ -24,7 +24,8 @@ func lawful() []string {
 		for _, age := range []string{"", ", maxAge: 20d"} {
 			demands := "signatures: {from: [a, b], atLeast: 2" + age + "}\nstatements:\n- {type: test-result, from: [a, b], which: " + which + age + ", cel: [\"statement.predicate.result == 'PASSED'\"]}"
 			plain := require(demands)
-			all = append(all, plain,
+			all = append(
+				all, plain,
 				strings.Replace(plain, "{file: a.pub}", "{file: a.pub, notAfter: 2026-03-20}, {file: old.pub, notAfter: 2026-02-20}, {file: lost.pub, compromisedSince: 2026-02-10}", 1),
 				strings.Replace(plain, "    require:", "    from: 2026-01-01\n    until: 2026-03-15\n    require:", 1),
 				plain+"exceptions: [{image: '"+image+"@"+imageDigest.String()+"', rule: one, skip: [signatures], reason: r, owner: o, ticket: t, expires: 2026-03-10}]\n",
