@@ -23,8 +23,6 @@ var spanText = regexp.MustCompile(`^([1-9][0-9]{0,6})([mhdw])$`)
 
 func (s *span) describe() string { return "length of time" }
 
-func (s *span) written() bool { return s.value > 0 }
-
 func (s *span) read(d decoder, n *yaml.Node, _ entry, path string) {
 	at := position{n.Line, n.Column}
 	s.place(at, path)
