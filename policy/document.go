@@ -76,7 +76,7 @@ type ruleEntry struct {
 
 // requireEntry holds the demands of a rule.
 type requireEntry struct {
-	node `later:"summary"`
+	node
 	// Signatures demands signatures on the digest. An attestation is no signature.
 	Signatures *signaturesEntry `policy:"signatures"`
 	// Provenance demands SLSA provenance, v0.2 or v1.
