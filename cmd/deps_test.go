@@ -54,6 +54,7 @@ var rules = []rule{
 	{"policy/record", []string{"attest/digest", "attest/predicate", "attest/strictjson", "attest/wording", "policy", "policy/gate", "policy/report", "verify", "verify/evidence", "verify/oci"}, append([]string{module + "/sign", module + "/sbom", "github.com/sigstore/cosign", "github.com/anchore/"}, cloud...)},
 	{"policy/suite", []string{"policy", "policy/record", "policy/report", "verify"}, append([]string{module + "/sign", module + "/sbom", "github.com/sigstore/cosign", "github.com/anchore/"}, cloud...)},
 	{"policy/learn", []string{"attest/predicate", "policy", "policy/gate", "verify", "verify/evidence", "verify/oci", "verify/trust"}, append([]string{module + "/sign", module + "/sbom", "github.com/sigstore/cosign", "github.com/anchore/"}, cloud...)},
+	{"policy/source", []string{"attest/digest", "policy", "policy/gate", "verify/oci"}, append([]string{module + "/sign", module + "/sbom", "github.com/sigstore/cosign", "github.com/anchore/"}, cloud...)},
 	{"sbom", []string{"attest", "attest/digest", "attest/strictjson", "attest/predicate", "verify/oci"}, []string{module + "/sign", module + "/policy"}},
 	{"sign", []string{"attest", "attest/digest", "attest/bundle", "verify", "verify/trust"}, append([]string{module + "/sbom", module + "/policy", "github.com/anchore/"}, cloud...)},
 	{"sign/keys", []string{"attest/digest", "sign", "verify/trust"}, append([]string{module + "/sbom", module + "/policy", "github.com/anchore/"}, cloud...)},

@@ -63,7 +63,7 @@ func newStoredPolicy(content []byte, created time.Time) (StoredPolicy, error) {
 		SchemaVersion: 2, MediaType: oci.TypeImage, ArtifactType: PolicyArtifactType,
 		Config:      oci.Descriptor{MediaType: oci.TypeEmpty, Digest: digest.FromBytes(emptyConfig), Size: int64(len(emptyConfig)), Data: emptyConfig},
 		Layers:      []oci.Descriptor{{MediaType: PolicyArtifactType, Digest: digest.FromBytes(content), Size: int64(len(content))}},
-		Annotations: map[string]string{annotationCreated: created.UTC().Format(time.RFC3339)},
+		Annotations: map[string]string{annotationCreated: created.UTC().Format(time.RFC3339Nano)},
 	})
 	if err != nil {
 		return StoredPolicy{}, fmt.Errorf("encoding a manifest: %w", err)
