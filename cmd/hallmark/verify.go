@@ -54,6 +54,11 @@ identity. An attestation is not a signature. --print-policy shows the policy tha
 stand for. Keyless evidence is checked with --trusted-root, or with what hallmark trust
 has fetched; no verification asks a network for what it trusts.
 
+--attest-summary signs what the policy decided as a SLSA verification summary, and attaches
+it to each image that is allowed; a rule with "summary" accepts it in place of its other
+demands. The policy's own "summary" entries are left away for that: no summary rests on
+another. --key is then the private key of the verifier.
+
 Credentials come from docker's configuration and proxies from HTTPS_PROXY and its
 kin. Nothing else in the environment has a say.
 
