@@ -101,3 +101,32 @@ func (w *verifyWorld) docsCommand(command, output string) {
 		}
 	}
 }
+
+// TestPolicyRegistryDocs runs docs/policy-registry.md from top to bottom.
+func TestPolicyRegistryDocs(t *testing.T) {
+	text, err := os.ReadFile("../../docs/policy-registry.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := newVerifyWorld(t)
+	t.Chdir(w.dir)
+	commands := 0
+	for _, block := range docsBlock.FindAllStringSubmatch(string(text), -1) {
+		body := strings.ReplaceAll(block[2], "registry.example", w.Host())
+		if block[1] == "yaml" {
+			w.docsFile(body)
+			continue
+		}
+		for _, one := range strings.Split("\n"+body, "\n$ hallmark ")[1:] {
+			commands++
+			command, output, _ := strings.Cut(one, "\n")
+			if output == "" {
+				output = "…"
+			}
+			w.docsCommand(command, output)
+		}
+	}
+	if commands != 6 {
+		t.Errorf("%d commands", commands)
+	}
+}
