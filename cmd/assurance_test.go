@@ -17,7 +17,9 @@ type group struct {
 
 // promised are the rows that docs/assurance.md must list, each with a test that
 // names it, or with the reason why it has none yet.
-var promised = []group{{"SB", 1, 31}, {"DS", 1, 15}, {"OC", 1, 45}, {"KE", 1, 17}, {"CL", 1, 8}, {"CI", 1, 26}, {"TR", 1, 18}, {"TI", 1, 12}}
+var promised = []group{
+	{"SB", 1, 31}, {"CI", 1, 26}, {"DS", 1, 27}, {"OC", 1, 45}, {"PO", 1, 24}, {"TR", 1, 18}, {"TI", 1, 12}, {"KE", 1, 17}, {"BM", 1, 12}, {"CL", 1, 8},
+}
 
 var assuranceRow = regexp.MustCompile(`^\| ([A-Z]{2}-[0-9]{2}) \| (.+?) \|$`)
 

@@ -6,9 +6,13 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
+	"time"
 
+	"github.com/hallmark-project/hallmark/attest/digest"
+	"github.com/hallmark-project/hallmark/attest/wording"
 	"github.com/hallmark-project/hallmark/verify/trust"
 )
 
@@ -39,10 +43,6 @@ func (c *compiler) allRoots(d *document) {
 			c.add(entry.at, entry.path, "", err)
 			continue
 		}
-		if !root.Keyless() {
-			c.addf(entry.at, entry.path, "", "it holds no certificate authority")
-			continue
-		}
 		c.reachable(entry, root, need)
 		for _, other := range c.roots {
 			if other.Root.Digest() == root.Digest() && other.Need != need {
@@ -61,14 +61,18 @@ func (c *compiler) rootOption(entry *rootEntry) (trust.Option, bool) {
 		return nil, false
 	}
 	if entry.Sigstore.written() {
-		text, ok := c.embed(&entry.Sigstore, "{")
-		return trust.WithTrustedRoot(text), ok
+		content, ok := c.embed(&entry.Sigstore, "{", &entry.SHA256)
+		entry.SHA256 = text{} // the text itself stands there now
+		return trust.WithTrustedRoot(content), ok
+	}
+	if entry.SHA256.written() {
+		c.addf(entry.SHA256.at, entry.SHA256.path, "write the certificates themselves", "it pins the file of a `sigstore` root")
 	}
 	x := entry.X509
-	roots, first := c.embed(&x.Roots, "-----BEGIN ")
-	intermediates, second := c.embed(&x.Intermediates, "-----BEGIN ")
-	crl, third := c.embed(&x.CRL, "-----BEGIN ")
-	stamps, fourth := c.embed(&x.TimestampRoots, "-----BEGIN ")
+	roots, first := c.embed(&x.Roots, "-----BEGIN ", nil)
+	intermediates, second := c.embed(&x.Intermediates, "-----BEGIN ", nil)
+	crl, third := c.embed(&x.CRL, "-----BEGIN ", nil)
+	stamps, fourth := c.embed(&x.TimestampRoots, "-----BEGIN ", nil)
 	authority := trust.Authority{Name: entry.Name.value, Roots: roots, Intermediates: intermediates, TimestampRoots: stamps}
 	if crl != nil {
 		authority.CRLs = [][]byte{crl}
@@ -77,13 +81,14 @@ func (c *compiler) rootOption(entry *rootEntry) (trust.Option, bool) {
 }
 
 // embed puts the text of a named file in the place of its name. What begins as the
-// text itself does is the text.
-func (c *compiler) embed(t *text, begin string) ([]byte, bool) {
+// text itself does is the text. A pin is the SHA-256 that the file, or the text, must
+// have.
+func (c *compiler) embed(t *text, begin string, pin *text) ([]byte, bool) {
 	if !t.written() {
 		return nil, true
 	}
 	if strings.HasPrefix(t.value, begin) {
-		return []byte(t.value), true
+		return []byte(t.value), c.pinned([]byte(t.value), pin)
 	}
 	name := t.value
 	if name == "public-good" {
@@ -101,6 +106,9 @@ func (c *compiler) embed(t *text, begin string) ([]byte, bool) {
 		c.addf(t.at, t.path, "paths are relative to the policy's folder", "reading the file: %w", err)
 		return nil, false
 	}
+	if !c.pinned(raw, pin) {
+		return nil, false
+	}
 	if len(raw) > 0 && raw[0] == 0x30 && strings.HasSuffix(t.path, ".crl") { // DER: a SEQUENCE
 		raw = pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: raw})
 	}
@@ -116,6 +124,24 @@ func (c *compiler) embed(t *text, begin string) ([]byte, bool) {
 	t.value = string(raw)
 	return raw, true
 }
+
+// pinned compares content with the digest that a policy demands of it.
+func (c *faults) pinned(raw []byte, pin *text) bool {
+	if pin == nil || !pin.written() {
+		return true
+	}
+	if !hexDigest.MatchString(pin.value) {
+		c.addf(pin.at, pin.path, "write what sha256sum prints: 64 hexadecimal digits, lower case", "%q is no SHA-256", wording.Short(pin.value))
+		return false
+	}
+	if got := digest.FromBytes(raw).Hex(); got != pin.value {
+		c.addf(pin.at, pin.path, "look at what changed, and only then write the new one", "the content has the SHA-256 %s", got)
+		return false
+	}
+	return true
+}
+
+var hexDigest = regexp.MustCompile(`^[0-9a-f]{64}$`)
 
 // requirement reads the thresholds and writes their defaults out.
 func (c *compiler) requirement(entry *rootEntry) trust.Requirement {
@@ -190,13 +216,19 @@ func (c *compiler) planRoots(all signers) []Anchor {
 	})
 	keyless = slices.CompactFunc(keyless, func(a, b Anchor) bool { return a.Root.Digest() == b.Root.Digest() })
 	slices.SortFunc(keyless, func(a, b Anchor) int { return cmp.Compare(a.Name, b.Name) })
-	if len(keys) == 0 {
-		return keyless
+	return append(c.keyAnchors(keys), keyless...)
+}
+
+// rootEnds are when the revocation lists of a root end: from then on, nothing can be
+// said of its certificates.
+func (c *compiler) rootEnds() map[digest.Digest]time.Time {
+	ends := make(map[digest.Digest]time.Time)
+	for _, a := range c.roots {
+		for _, one := range a.Root.Describe() {
+			if one.Kind == trust.KindRevocationList {
+				ends[a.Root.Digest()] = earlier(ends[a.Root.Digest()], one.Until)
+			}
+		}
 	}
-	root, err := trust.NewRoot(trust.WithKeys(keys...))
-	if err != nil {
-		c.add(position{}, "", "", err)
-		return nil
-	}
-	return append([]Anchor{{Root: root}}, keyless...)
+	return ends
 }

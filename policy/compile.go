@@ -4,13 +4,10 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"reflect"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
-
-	"go.yaml.in/yaml/v3"
 
 	"github.com/hallmark-project/hallmark/attest/digest"
 	"github.com/hallmark-project/hallmark/attest/wording"
@@ -21,17 +18,15 @@ const maxPatterns = 2000
 
 var signerName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]{0,62}[A-Za-z0-9])?$`)
 
-// decodeDocument fills d from a scanned tree.
-func decodeDocument(tree *yaml.Node, d *document, f *faults) {
-	decoder{f}.mapping(tree, reflect.ValueOf(d).Elem(), "")
-}
-
 // compiler makes a Policy from a document, and the document canonical on the way.
 type compiler struct {
 	*faults
 	read       func(string) ([]byte, error)
 	roots      map[string]*anchor
 	signers    map[string]*signer
+	groups     map[string][]text
+	builders   builders
+	terms      map[string]terms // by key ID
 	conditions conditionCompiler
 }
 
@@ -46,7 +41,11 @@ func (c *compiler) policy(d *document) *Policy {
 	p := &Policy{name: d.Metadata.Name.value, warn: d.Unmatched.value == "warn"}
 	c.allRoots(d)
 	c.allSigners(d)
-	p.roots, p.revoked = c.anchors(), c.revocations(d)
+	c.allGroups(d)
+	c.builders = c.allBuilders(d)
+	p.builders = c.builders
+	p.roots, p.revoked, p.terms = c.anchors(), c.revocations(d), c.binding()
+	p.rootEnds = c.rootEnds()
 	names := make(map[string]bool)
 	for i := range d.Rules {
 		r := &d.Rules[i]
@@ -56,7 +55,8 @@ func (c *compiler) policy(d *document) *Policy {
 		names[r.Name.value] = true
 		p.rules = append(p.rules, c.rule(r))
 	}
-	c.overlaps(d, p.rules)
+	p.index = c.overlaps(p.rules)
+	c.exceptions(d, p.rules)
 	if len(c.all) > 0 {
 		return nil
 	}
@@ -64,11 +64,8 @@ func (c *compiler) policy(d *document) *Policy {
 	slices.SortFunc(d.Signers, func(a, b signerEntry) int { return cmp.Compare(a.Name.value, b.Name.value) })
 	slices.SortFunc(d.Rules, func(a, b ruleEntry) int { return cmp.Compare(a.Name.value, b.Name.value) })
 	slices.SortFunc(p.rules, func(a, b *rule) int { return cmp.Compare(a.name, b.name) })
-	var err error
-	if p.yaml, err = encode(d); err != nil {
-		c.add(position{}, "", "", err)
-		return nil
-	}
+	c.bindSummaries(d, p)
+	p.yaml = encode(d)
 	if len(p.yaml) > MaxBytes {
 		c.addf(position{1, 1}, "", "split it", "with its keys it has %d bytes, at most %d are read", len(p.yaml), MaxBytes)
 		return nil
@@ -90,7 +87,10 @@ func sortTexts(list []text) []text {
 }
 
 func (c *compiler) rule(entry *ruleEntry) *rule {
-	r := &rule{name: entry.Name.value}
+	r := &rule{name: entry.Name.value, dates: c.dates(entry)}
+	setDefault(&entry.Mode, "enforce")
+	r.warn = entry.Mode.value == "warn"
+	seen := make(map[string]bool)
 	for i := range entry.Images {
 		image := &entry.Images[i]
 		parsed, err := parsePattern(image.value)
@@ -99,11 +99,12 @@ func (c *compiler) rule(entry *ruleEntry) *rule {
 			continue
 		}
 		image.value = parsed.String()
-		if slices.ContainsFunc(r.patterns, func(p pattern) bool { return p.String() == image.value }) {
+		if seen[image.value] {
 			c.addf(image.at, image.path, "keep one", "the pattern %q stands twice in this rule", image.value)
 			continue
 		}
-		r.patterns = append(r.patterns, parsed)
+		seen[image.value] = true
+		r.patterns, r.places = append(r.patterns, parsed), append(r.places, *image)
 	}
 	entry.Images = sortTexts(entry.Images)
 	setDefault(&entry.Platforms, "index")
@@ -114,7 +115,10 @@ func (c *compiler) rule(entry *ruleEntry) *rule {
 	if len(r.demands) == 0 && len(c.all) == 0 {
 		c.add(entry.Require.at, entry.Require.path, "demand signatures, provenance, sbom or statements", ErrEmpty)
 	}
-	r.plan, r.anyone = c.plan(r), anyone(r.demands)
+	r.joins = len(entry.Require.SameRun)+len(entry.Require.Join) > 0
+	r.roots = c.rootsOf(r.demands)
+	r.summary = c.summary(entry.Require.Summary, r)
+	r.plan, r.anyone = c.plan(r), anyone(r.everything())
 	return r
 }
 
@@ -136,12 +140,18 @@ func anyone(demands []demand) []string {
 func (c *compiler) plan(r *rule) Plan {
 	plan := Plan{Rule: r.name, Platforms: r.platforms}
 	var all signers
-	for _, d := range r.demands {
+	for _, d := range r.everything() {
 		types := d.types()
 		if types == nil {
 			plan.Signatures = true
 		}
 		plan.PredicateTypes = append(plan.PredicateTypes, types...)
+		if s, ok := d.(*statementDemand); ok && s.content {
+			plan.Content = true
+		}
+		if one, looks := d.(interface{ everywhere() bool }); looks && one.everywhere() {
+			plan.Everywhere = true
+		}
 		all = append(all, d.accepts()...)
 	}
 	slices.Sort(plan.PredicateTypes)
@@ -152,41 +162,33 @@ func (c *compiler) plan(r *rule) Plan {
 	return plan
 }
 
-// overlaps refuses two rules that could govern one image with equal right.
-func (c *compiler) overlaps(d *document, rules []*rule) {
-	if len(c.all) > 0 {
-		return // the patterns and their places may not be in step
-	}
-	type placed struct {
-		rule    int
-		pattern pattern
-		at      text
-	}
-	var all []placed
-	for i, r := range rules {
-		for _, p := range r.patterns {
-			at := slices.IndexFunc(d.Rules[i].Images, func(t text) bool { return t.value == p.String() })
-			all = append(all, placed{i, p, d.Rules[i].Images[at]})
+// overlaps refuses two rules that could govern one image with equal right, and
+// returns the index of all patterns.
+func (c *compiler) overlaps(rules []*rule) *patternIndex {
+	index, count := newPatternIndex(), 0
+	for _, r := range rules {
+		for i, p := range r.patterns {
+			own := &ownPattern{p, r, r.places[i]}
+			if count++; count == maxPatterns+1 {
+				c.addf(own.at.at, own.at.path, "split the policy", "more than %d patterns", maxPatterns)
+				return index
+			}
+			index.meeting(p, func(other *ownPattern) {
+				if other.rule == r || !r.dates.meet(other.rule.dates) || !p.meets(other.pattern) || p.moreSpecific(other.pattern) || other.moreSpecific(p) {
+					return
+				}
+				first, second := other, own
+				if second.at.at.line < first.at.at.line {
+					first, second = second, first
+				}
+				c.addf(second.at.at, second.at.path, "make one of the two longer, put both into one rule, or give them dates that do not meet",
+					"%q of rule %q and %q of rule %q are equally specific and can match one image",
+					second.pattern, second.rule.name, first.pattern, first.rule.name)
+			})
+			index.add(own)
 		}
 	}
-	if len(all) > maxPatterns {
-		c.addf(all[maxPatterns].at.at, all[maxPatterns].at.path, "", "%d patterns, at most %d are read", len(all), maxPatterns)
-		return
-	}
-	for i, a := range all {
-		for _, b := range all[i+1:] {
-			if a.rule == b.rule || !a.pattern.meets(b.pattern) || a.pattern.moreSpecific(b.pattern) || b.pattern.moreSpecific(a.pattern) {
-				continue
-			}
-			first, second := a, b
-			if b.at.at.line < a.at.at.line {
-				first, second = b, a
-			}
-			c.addf(second.at.at, second.at.path, "make one of the two longer, or put both into one rule",
-				"%q of rule %q and %q of rule %q are equally specific and can match one image",
-				second.pattern, rules[second.rule].name, first.pattern, rules[first.rule].name)
-		}
-	}
+	return index
 }
 
 func (c *compiler) demands(entry *requireEntry) []demand {
@@ -200,29 +202,31 @@ func (c *compiler) demands(entry *requireEntry) []demand {
 	if e := entry.SBOM; e != nil {
 		all = append(all, c.sbom(e))
 	}
+	if e := entry.Vulnerabilities; e != nil {
+		all = append(all, c.vulnerabilities(e))
+	}
 	for i := range entry.Statements {
 		all = append(all, c.statement(&entry.Statements[i], "statements["+strconv.Itoa(i)+"]"))
+	}
+	single := all
+	if len(entry.SameRun) > 0 {
+		all = append(all, c.sameRun(&entry.SameRun, single))
+	}
+	for i := range entry.Join {
+		all = append(all, c.join(&entry.Join[i], "join["+strconv.Itoa(i)+"]", entry, single))
 	}
 	return all
 }
 
-// from finds the signers of a list, and puts the list in order.
+// from finds the signers of a list, groups counted as their members, and puts the
+// list in order.
 func (c *compiler) from(list *[]text) signers {
 	var all signers
-	*list = sortTexts(*list)
+	*list = c.expand(*list)
 	for _, name := range *list {
 		s, found := c.signers[name.value]
 		if !found {
-			var known []string
-			for k := range c.signers {
-				known = append(known, k)
-			}
-			slices.Sort(known)
-			hint := didYouMean(name.value, known)
-			if hint == "" {
-				hint = "known here: " + strings.Join(known, ", ")
-			}
-			c.addf(name.at, name.path, hint, "there is no signer %q", wording.Short(name.value))
+			c.unknownSigner(name)
 			continue
 		}
 		all = append(all, s)
@@ -241,7 +245,7 @@ func (c *compiler) signatures(e *signaturesEntry) demand {
 		c.addf(at.at, at.path, "a signer counts once, whatever keys it has, and so does a key; list each party under `signers` with its own key",
 			"%d different signers are wanted, and the list can give at most %d", e.AtLeast.value, possible)
 	}
-	return &signatureDemand{from: from, atLeast: e.AtLeast.value}
+	return &signatureDemand{from: from, atLeast: e.AtLeast.value, choice: c.choice(nil, &e.MaxAge)}
 }
 
 var errNothing = errors.New("it can match nothing or everything")

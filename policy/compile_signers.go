@@ -10,7 +10,7 @@ import (
 )
 
 func (c *compiler) allSigners(d *document) {
-	c.signers = make(map[string]*signer)
+	c.signers, c.terms = make(map[string]*signer), make(map[string]terms)
 	for i := range d.Signers {
 		entry := &d.Signers[i]
 		if !signerName.MatchString(entry.Name.value) {
@@ -20,17 +20,25 @@ func (c *compiler) allSigners(d *document) {
 			c.addf(entry.at, entry.path, "give it `keys` or `keyless`", "the signer is nobody: %w", ErrEmpty)
 		}
 		s := &signer{name: entry.Name.value}
+		witnesses := c.timesFrom(entry)
+		type listed struct {
+			key   trust.Key
+			entry keyEntry
+		}
+		var keys []listed
 		for j := range entry.Keys {
 			if key, ok := c.key(&entry.Keys[j]); ok {
-				s.keys = append(s.keys, key)
+				one := entry.Keys[j]
+				key = c.setTerms(key, &one, witnesses)
+				one.File, one.PEM = text{}, text{value: string(key.PEM())}
+				keys = append(keys, listed{key, one})
 			}
 		}
-		byID := func(a, b trust.Key) int { return cmp.Compare(a.ID(), b.ID()) }
-		slices.SortFunc(s.keys, byID)
-		s.keys = slices.CompactFunc(s.keys, func(a, b trust.Key) bool { return a.ID() == b.ID() })
+		slices.SortStableFunc(keys, func(a, b listed) int { return cmp.Compare(a.key.ID(), b.key.ID()) })
+		keys = slices.CompactFunc(keys, func(a, b listed) bool { return a.key.ID() == b.key.ID() })
 		entry.Keys = nil
-		for _, key := range s.keys {
-			entry.Keys = append(entry.Keys, keyEntry{PEM: text{value: string(key.PEM())}})
+		for _, one := range keys {
+			s.keys, entry.Keys = append(s.keys, one.key), append(entry.Keys, one.entry)
 		}
 		if entry.Keyless != nil {
 			s.keyless = c.profile(entry.Keyless)
@@ -67,4 +75,20 @@ func (c *compiler) key(entry *keyEntry) (trust.Key, bool) {
 		return trust.Key{}, false
 	}
 	return key, true
+}
+
+// timesFrom finds the root that vouches for the times of a signer's keys.
+func (c *compiler) timesFrom(entry *signerEntry) *anchor {
+	if !entry.TimesFrom.written() {
+		return nil
+	}
+	if len(entry.Keys) == 0 {
+		c.addf(entry.TimesFrom.at, entry.TimesFrom.path, "remove it; certificates have their times from their own `trustRoot`", "the signer has no keys")
+	}
+	root, found := c.roots[entry.TimesFrom.value]
+	if !found {
+		c.unknownRoot(entry.TimesFrom)
+		return nil
+	}
+	return root
 }

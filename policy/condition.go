@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"cel.dev/cel-go/cel"
@@ -42,22 +43,36 @@ type condition struct {
 
 // conditionCompiler makes CEL's environment when it meets the first condition:
 // a policy without one does not pay for it.
-type conditionCompiler struct{ env *cel.Env }
+type conditionCompiler struct {
+	env *cel.Env
+	// variables are the names that conditions know; nil is conditionVariable alone.
+	variables []string
+	// looked are those that some condition looks at.
+	looked map[string]bool
+	// done are the expressions that were compiled: rules often ask the same.
+	done map[string]condition
+}
 
 func (c *conditionCompiler) environment() (*cel.Env, error) {
 	if c.env != nil {
 		return c.env, nil
 	}
-	made, err := cel.NewCustomEnv(
+	if c.variables == nil {
+		c.variables = []string{conditionVariable}
+	}
+	options := []cel.EnvOption{
 		cel.StdLib(cel.StdLibSubset(env.NewLibrarySubset().AddExcludedFunctions(timeZoneFunctions()...))),
-		cel.Variable(conditionVariable, cel.DynType),
 		cel.ParserExpressionSizeLimit(maxCondition),
 		cel.ParserRecursionLimit(64),
 		cel.ExpressionNodeLimit(10_000),
 		cel.RegexProgramSizeLimit(maxConditionRegexp),
 		cel.CrossTypeNumericComparisons(true),
 		cel.DefaultUTCTimeZone(true),
-	)
+	}
+	for _, name := range c.variables {
+		options = append(options, cel.Variable(name, cel.DynType))
+	}
+	made, err := cel.NewCustomEnv(options...)
 	if err != nil {
 		return nil, fmt.Errorf("preparing CEL: %w", err)
 	}
@@ -86,16 +101,15 @@ func timeZoneFunctions() []*env.Function {
 	return all
 }
 
-var (
-	// errConstant: the expression asks nothing of the statement.
-	errConstant = errors.New("it does not look at `statement`")
-	// errPattern: the signer of a statement must not choose what it is matched with.
-	errPattern = errors.New("the pattern of matches() must be written out")
-)
+// errPattern: the signer of a statement must not choose what it is matched with.
+var errPattern = errors.New("the pattern of matches() must be written out")
 
 // compile reads one expression. The position in the error is inside the
 // expression, from 1; 0 where there is none.
 func (c *conditionCompiler) compile(expression string) (condition, position, error) {
+	if known, found := c.done[expression]; found {
+		return known, position{}, nil
+	}
 	environment, err := c.environment()
 	if err != nil {
 		return condition{}, position{}, err
@@ -109,11 +123,14 @@ func (c *conditionCompiler) compile(expression string) (condition, position, err
 	if kind := ast.OutputType(); !kind.IsExactType(types.BoolType) && !kind.IsExactType(types.DynType) {
 		return condition{}, position{}, fmt.Errorf("it gives a value of type %s, not true or false", kind)
 	}
+	if c.looked == nil {
+		c.looked = make(map[string]bool)
+	}
 	looks, pattern := false, true
 	celast.PreOrderVisit(ast.NativeRep().Expr(), celast.NewExprVisitor(func(e celast.Expr) {
 		switch {
-		case e.Kind() == celast.IdentKind && e.AsIdent() == conditionVariable:
-			looks = true
+		case e.Kind() == celast.IdentKind && slices.Contains(c.variables, e.AsIdent()):
+			looks, c.looked[e.AsIdent()] = true, true
 		case e.Kind() == celast.CallKind && e.AsCall().FunctionName() == overloads.Matches:
 			arguments := e.AsCall().Args()
 			pattern = pattern && len(arguments) > 0 && arguments[len(arguments)-1].Kind() == celast.LiteralKind
@@ -121,7 +138,7 @@ func (c *conditionCompiler) compile(expression string) (condition, position, err
 	}))
 	switch {
 	case !looks:
-		return condition{}, position{}, errConstant
+		return condition{}, position{}, fmt.Errorf("it does not look at `%s`", strings.Join(c.variables, "` or `"))
 	case !pattern:
 		return condition{}, position{}, errPattern
 	}
@@ -129,13 +146,23 @@ func (c *conditionCompiler) compile(expression string) (condition, position, err
 	if err != nil {
 		return condition{}, position{}, errors.New(wording.Short(strings.ReplaceAll(err.Error(), "\n", " ")))
 	}
-	return condition{expression, program}, position{}, nil
+	made := condition{expression, program}
+	if c.done == nil {
+		c.done = make(map[string]condition)
+	}
+	c.done[expression] = made
+	return made, position{}, nil
 }
 
 // holds evaluates the condition on a statement's tree. Everything but the truth
 // value true fails: another value, an error, too much work.
 func (c condition) holds(tree map[string]any) error {
-	value, _, err := c.program.Eval(map[string]any{conditionVariable: tree, budgetVariable: &budget{left: maxConditionCost}})
+	return c.holdsOf(map[string]any{conditionVariable: tree, budgetVariable: &budget{left: maxConditionCost}})
+}
+
+// holdsOf is holds for any variables, among them the budget.
+func (c condition) holdsOf(variables map[string]any) error {
+	value, _, err := c.program.Eval(variables)
 	if err != nil {
 		return fmt.Errorf("it cannot be evaluated: %s", wording.Short(strings.ReplaceAll(err.Error(), "\n", " ")))
 	}

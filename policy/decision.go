@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/hallmark-project/hallmark/attest/digest"
 	"github.com/hallmark-project/hallmark/verify"
@@ -48,17 +49,25 @@ func (v *Verdict) UnmarshalText(text []byte) error {
 
 // Reasons that only a policy gives; [verify.Reason] has those of evidence.
 const (
-	ReasonNoSignature    verify.Reason = "NO_SIGNATURE"         // nothing that counts as a signature was found
-	ReasonNoAttestation  verify.Reason = "NO_ATTESTATION"       // no statement of the wanted type was found
-	ReasonNoMatch        verify.Reason = "POLICY_NO_MATCH"      // no rule governs the image
-	ReasonPolicyDeny     verify.Reason = "POLICY_DENY"          // a condition of the rule is not met
-	ReasonNoPlatform     verify.Reason = "NO_PLATFORM"          // an index without the platforms that the rule wants
-	ReasonSBOMHollow     verify.Reason = "SBOM_HOLLOW"          // an SBOM without packages
-	ReasonUnreachable    verify.Reason = "REGISTRY_UNREACHABLE" // could not look
-	ReasonUnauthorized   verify.Reason = "REGISTRY_AUTH"        // was not let in to look
-	ReasonNoImage        verify.Reason = "IMAGE_NOT_FOUND"      // the registry says that there is no such image
-	ReasonReference      verify.Reason = "REF_INVALID"          // the reference cannot be read
-	ReasonRedirectDenied verify.Reason = "REDIRECT_REFUSED"     // the registry sent us elsewhere
+	ReasonNoSignature      verify.Reason = "NO_SIGNATURE"         // nothing that counts as a signature was found
+	ReasonNoAttestation    verify.Reason = "NO_ATTESTATION"       // no statement of the wanted type was found
+	ReasonNoMatch          verify.Reason = "POLICY_NO_MATCH"      // no rule governs the image
+	ReasonPolicyDeny       verify.Reason = "POLICY_DENY"          // a condition of the rule is not met
+	ReasonNoPlatform       verify.Reason = "NO_PLATFORM"          // an index without the platforms that the rule wants
+	ReasonSBOMHollow       verify.Reason = "SBOM_HOLLOW"          // an SBOM without packages
+	ReasonSBOMOtherSubject verify.Reason = "SBOM_OTHER_SUBJECT"   // an SBOM that says itself that it is another image's
+	ReasonSBOMIncomplete   verify.Reason = "SBOM_INCOMPLETE"      // an SBOM without the minimum elements
+	ReasonSBOMMismatch     verify.Reason = "SBOM_MISMATCH"        // an SBOM that does not list what the image contains
+	ReasonContentUnchecked verify.Reason = "CONTENT_UNCHECKED"    // the image's content was not looked at
+	ReasonVulnerable       verify.Reason = "VULNERABLE"           // a vulnerability that is worse than the rule accepts
+	ReasonUnreachable      verify.Reason = "REGISTRY_UNREACHABLE" // could not look
+	ReasonUnauthorized     verify.Reason = "REGISTRY_AUTH"        // was not let in to look
+	ReasonNoImage          verify.Reason = "IMAGE_NOT_FOUND"      // the registry says that there is no such image
+	ReasonReference        verify.Reason = "REF_INVALID"          // the reference cannot be read
+	ReasonRedirectDenied   verify.Reason = "REDIRECT_REFUSED"     // the registry sent us elsewhere
+	ReasonImageRevoked     verify.Reason = "IMAGE_REVOKED"        // the policy revokes the image's digest
+	ReasonTooOld           verify.Reason = "TOO_OLD"              // signed longer ago than the demand's maxAge
+	ReasonSuperseded       verify.Reason = "SUPERSEDED"           // a later statement counts in its place
 )
 
 // PlatformMode says which digests of an image a rule wants evidence on.
@@ -90,6 +99,14 @@ type Plan struct {
 	Signatures bool
 	// PredicateTypes are the wanted statement types, sorted, without duplicates.
 	PredicateTypes []string
+	// Everywhere tells that what is found in one place can undo what was found in
+	// another: a demand counts each statement or the latest. Look at every place before
+	// deciding.
+	Everywhere bool
+	// Content tells that a demand compares what is in the image's layers. It takes
+	// long to find out: look only once all else is met, which a demand's reason
+	// [ReasonContentUnchecked] says.
+	Content bool
 	// Roots are what the wanted evidence is checked with: a piece counts if one
 	// of them proves it. The keys of all signers are one root, the first, without a
 	// name. Empty when nothing is wanted.
@@ -136,7 +153,13 @@ type Part struct {
 	Subject verify.Subject
 	// Platform is "os/arch[/variant]" for a platform manifest, else "".
 	Platform string
+	// Index is the digest of the index that the manifest was chosen from; zero where
+	// it was not. An SBOM may call the image by it.
+	Index    digest.Digest
 	Findings Findings
+	// Content is what was found in the image's layers; nil where nobody looked. It is
+	// only asked for where the plan says so.
+	Content *Content
 }
 
 // Image is everything that [Policy.Decide] judges.
@@ -163,8 +186,23 @@ type Decision struct {
 	// Demands are the rule's demands, one for each digest that each applies to,
 	// in the rule's order, whether met or not.
 	Demands []Demand `json:"demands,omitempty"`
+	// Until is the first instant at which the verdict may be another one for the same
+	// evidence: a key's time ends, a statement becomes too old, a rule begins. A cache
+	// must not keep the decision for longer. Of a verdict other than Allow only the dates
+	// of rules are told. Zero: nothing in the policy ends it.
+	Until time.Time `json:"until,omitzero"`
 	// Warnings are said although the verdict stands.
 	Warnings []string `json:"warnings,omitempty"`
+	// Warned is what the verdict would be if the policy did not only warn: the verdict
+	// is Allow, and the image is not what the rule wants. nil where nothing was warned
+	// away.
+	Warned *Warned `json:"warned,omitempty"`
+}
+
+// Warned is a verdict that was not enforced.
+type Warned struct {
+	Verdict Verdict       `json:"verdict"`
+	Reason  verify.Reason `json:"reason"`
 }
 
 // Demand is one demand of a rule on one digest, and what became of it.
@@ -180,6 +218,15 @@ type Demand struct {
 	Found  string `json:"found"`
 	// Hint says what to do about a demand that is not met.
 	Hint string `json:"hint,omitempty"`
+	// Until is the first instant at which a demand that is met may be met no more by
+	// the same evidence; zero: never.
+	Until time.Time `json:"until,omitzero"`
+	// Skipped tells that an exception makes up for a demand that is not met. The
+	// demand's own verdict stands: what was skipped was never found good.
+	Skipped *Skipped `json:"skipped,omitempty"`
+	// Alternative tells that the demand, if met, makes up for all others on its digest,
+	// which are then not listed. Not met, it decides nothing.
+	Alternative bool `json:"alternative,omitempty"`
 	// Tried are the pieces of evidence that were considered, each with its
 	// outcome.
 	Tried []Attempt `json:"tried,omitempty"`

@@ -56,6 +56,7 @@ type entry struct {
 	oneof          []string
 	limit          int // of a text, in bytes
 	multiline, key bool
+	byName         bool // a list that is written as a mapping of names
 }
 
 // entriesOf lists the fields of a mapping in their order, and the names that
@@ -70,7 +71,7 @@ func entriesOf(t reflect.Type) (entries []entry, later []string) {
 			continue
 		}
 		name, option, _ := strings.Cut(field.Tag.Get("policy"), ",")
-		e := entry{index: i, name: name, required: option == "required", key: option == "key", limit: maxText}
+		e := entry{index: i, name: name, required: option == "required", key: option == "key", limit: maxText, byName: field.Tag.Get("map") != ""}
 		switch field.Tag.Get("multiline") {
 		case "":
 		case "file":
@@ -86,8 +87,30 @@ func entriesOf(t reflect.Type) (entries []entry, later []string) {
 	return entries, later
 }
 
+// layouts keeps what entriesOf says of the types of one run.
+type layouts map[reflect.Type]*layout
+
+type layout struct {
+	entries []entry
+	later   []string
+}
+
+func (l layouts) of(t reflect.Type) *layout {
+	known, found := l[t]
+	if !found {
+		known = &layout{}
+		known.entries, known.later = entriesOf(t)
+		l[t] = known
+	}
+	return known
+}
+
 // decoder fills the language's types from a scanned tree.
-type decoder struct{ *faults }
+type decoder struct {
+	*faults
+	known layouts
+	part  bool // of a policy in several files: it need not have signers and rules
+}
 
 func (d decoder) mapping(n *yaml.Node, v reflect.Value, path string) {
 	at := position{n.Line, n.Column}
@@ -96,8 +119,8 @@ func (d decoder) mapping(n *yaml.Node, v reflect.Value, path string) {
 		d.addf(at, path, "", "%s where a mapping is wanted", kindOf(n))
 		return
 	}
-	entries, later := entriesOf(v.Type())
-	seen := make(map[string]bool)
+	entries, later := d.known.of(v.Type()).entries, d.known.of(v.Type()).later
+	seen := make(map[string]bool, len(n.Content)/2)
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key := n.Content[i]
 		seen[key.Value] = true
@@ -106,10 +129,10 @@ func (d decoder) mapping(n *yaml.Node, v reflect.Value, path string) {
 			d.unknown(key, entries, later, path)
 			continue
 		}
-		d.value(n.Content[i+1], v.Field(entries[known].index), v.Type().Field(entries[known].index).Tag.Get("map") != "", entries[known], join(path, key.Value))
+		d.value(n.Content[i+1], v.Field(entries[known].index), entries[known].byName, entries[known], join(path, key.Value))
 	}
 	for _, e := range entries {
-		if e.required && !seen[e.name] {
+		if e.required && !seen[e.name] && (path != "" || !d.part || e.name != "signers" && e.name != "rules") {
 			d.addf(at, join(path, e.name), "", "it is missing")
 		}
 	}
@@ -200,7 +223,7 @@ func (d decoder) named(n *yaml.Node, v reflect.Value, path string) {
 	if !d.checkLength(len(n.Content)/2, at, path) {
 		return
 	}
-	entries, _ := entriesOf(v.Type().Elem())
+	entries := d.known.of(v.Type().Elem()).entries
 	list := reflect.MakeSlice(v.Type(), len(n.Content)/2, len(n.Content)/2)
 	for i := range list.Len() {
 		key, item := n.Content[2*i], list.Index(i)

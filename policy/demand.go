@@ -14,7 +14,7 @@ import (
 type demand interface {
 	// judge says what became of the demand on one digest; the caller adds the
 	// digest and the platform.
-	judge(part Part) Demand
+	judge(part hearing) Demand
 	// accepts are the signers whose evidence counts.
 	accepts() signers
 	// types are the wanted predicate types; nil means bare signatures.
@@ -122,9 +122,12 @@ func sortTried(tried []Attempt) {
 		return 1
 	}
 	slices.SortFunc(tried, func(a, b Attempt) int {
-		return cmp.Or(rank(a)-rank(b), cmp.Compare(a.Type, b.Type), cmp.Compare(a.Origin, b.Origin), cmp.Compare(a.Signer, b.Signer),
-			cmp.Compare(a.Reason, b.Reason), cmp.Compare(a.Detail, b.Detail), slices.Compare(a.Checks, b.Checks),
-			cmp.Compare(a.witnessed(), b.witnessed()))
+		order := cmp.Or(rank(a)-rank(b), cmp.Compare(a.Type, b.Type), cmp.Compare(a.Origin, b.Origin), cmp.Compare(a.Signer, b.Signer),
+			cmp.Compare(a.Reason, b.Reason), cmp.Compare(a.Detail, b.Detail))
+		if order != 0 {
+			return order // what follows costs more, and seldom decides
+		}
+		return cmp.Or(slices.Compare(a.Checks, b.Checks), cmp.Compare(a.witnessed(), b.witnessed()))
 	})
 }
 
@@ -139,7 +142,11 @@ func nearest(tried []Attempt, fallback verify.Reason) verify.Reason {
 		}
 		near := 0
 		switch a.Reason {
-		case ReasonPolicyDeny, ReasonSBOMHollow, verify.ReasonStatementMalformed, verify.ReasonLimitExceeded:
+		case ReasonContentUnchecked:
+			near = 6 // all else is met
+		case ReasonSBOMOtherSubject, ReasonSBOMIncomplete, ReasonSBOMMismatch, ReasonVulnerable:
+			near = 5
+		case ReasonPolicyDeny, ReasonSBOMHollow, ReasonTooOld, verify.ReasonStatementMalformed, verify.ReasonLimitExceeded:
 			near = 5
 		case verify.ReasonIdentityMismatch, verify.ReasonIssuerMismatch, verify.ReasonKeyExpired:
 			near = 4
@@ -147,7 +154,7 @@ func nearest(tried []Attempt, fallback verify.Reason) verify.Reason {
 			near = 3
 		case verify.ReasonKeyMismatch:
 			near = 2
-		case verify.ReasonUnsigned, verify.ReasonForeignFormat, verify.ReasonPredicateType, "":
+		case verify.ReasonUnsigned, verify.ReasonForeignFormat, verify.ReasonPredicateType, ReasonSuperseded, "":
 		default:
 			near = 1
 		}
@@ -170,9 +177,16 @@ func nearestIdentity(tried []Attempt, reason verify.Reason) string {
 
 // hintFor says what to do about a reason.
 func hintFor(reason verify.Reason, from signers, fallback string) string {
+	if hint := contentHint(reason); hint != "" {
+		return hint
+	}
 	switch reason {
 	case verify.ReasonSubjectMismatch, verify.ReasonDigestMismatch:
 		return "the evidence is about another artifact: deploy the digest that was signed, or sign this one"
+	case ReasonTooOld:
+		return fmt.Sprintf("have it made and signed anew by %s", from.oneOf())
+	case verify.ReasonTimeMissing:
+		return "sign with a timestamp, or into a log that the signer's `timesFrom` or `trustRoot` trusts"
 	case verify.ReasonKeyExpired:
 		return fmt.Sprintf("have it signed anew, by a key or identity of %s that is in force", from.oneOf())
 	case verify.ReasonKeyMismatch, verify.ReasonIdentityMismatch, verify.ReasonIssuerMismatch:

@@ -9,6 +9,9 @@ type rootEntry struct {
 	// Sigstore is `public-good`, the path of a trusted_root.json relative to the
 	// policy's folder, or its text.
 	Sigstore text `policy:"sigstore" multiline:"file" example:"roots/acme.json"`
+	// SHA256 is what the file of a `sigstore` root must hash to, in hexadecimal: a file
+	// that somebody else keeps cannot change what is trusted.
+	SHA256 text `policy:"sha256" example:"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"`
 	// X509 is an authority of one's own, without a transparency log.
 	X509 *authorityEntry `policy:"x509"`
 	// Log is how many different transparency logs must hold the signature.
@@ -44,17 +47,30 @@ type signerEntry struct {
 	// Keys are the public keys of this signer: any of them signs for it. Two keys
 	// of one signer are one signer, never two.
 	Keys []keyEntry `policy:"keys"`
+	// TimesFrom names the entry of `trustRoots` whose logs and timestamp authorities
+	// say when the keys signed; its `log` and `timestamps` then hold for the keys'
+	// signatures too. Without it nobody does.
+	TimesFrom text `policy:"timesFrom" example:"public"`
 	// Keyless is the identity that its certificates prove.
 	Keyless *keylessEntry `policy:"keyless"`
 }
 
 // keyEntry is one public key: a file or the key itself, not both.
 type keyEntry struct {
-	node `later:"notBefore,notAfter,compromisedSince"`
+	node
 	// File is the path of a PEM public key, relative to the policy's folder.
 	File text `policy:"file" example:"keys/ops-2026.pub"`
 	// PEM is the PEM public key itself.
 	PEM text `policy:"pem" multiline:"yes" example:"-----BEGIN PUBLIC KEY-----…"`
+	// NotBefore is when the key's time begins. Each trusted time of a signature must lie
+	// in the key's time; where there is none, now must.
+	NotBefore moment `policy:"notBefore" default:"since ever" example:"2026-01-01"`
+	// NotAfter is when the key's time ends. What trusted times say was signed before
+	// still counts.
+	NotAfter moment `policy:"notAfter" default:"for ever" example:"2027-01-01"`
+	// CompromisedSince is when others may have had the key. Only what trusted times say
+	// was signed before counts.
+	CompromisedSince moment `policy:"compromisedSince" default:"never" example:"2025-06-01T00:00:00Z"`
 }
 
 // keylessEntry is an identity. Every field that is written must match. It needs an
@@ -95,9 +111,13 @@ type subjectEntry struct {
 	DNS matches `policy:"dns" example:"build.acme.example"`
 }
 
-// revokedEntry is a key or an identity that is no longer trusted, whoever lists it.
+// revokedEntry is an image, a key or an identity that is no longer trusted, whoever
+// lists it.
 type revokedEntry struct {
 	node
+	// Digest is that of an image or an index, which is denied under every name and rule,
+	// also where the policy only warns.
+	Digest text `policy:"digest" example:"sha256:9f86…"`
 	// Key is the ID of a key, as reports show it.
 	Key text `policy:"key" example:"sha256:9f86…"`
 	// Subject is the name in a certificate, of whatever type.

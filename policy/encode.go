@@ -1,8 +1,6 @@
 package policy
 
 import (
-	"bytes"
-	"fmt"
 	"reflect"
 	"strconv"
 	"strings"
@@ -11,36 +9,31 @@ import (
 )
 
 // encode writes a document as YAML, entries in the language's order.
-func encode(d *document) ([]byte, error) {
-	var out bytes.Buffer
-	encoder := yaml.NewEncoder(&out)
-	encoder.SetIndent(2)
-	if err := encoder.Encode(mappingNode(reflect.ValueOf(d).Elem())); err != nil {
-		return nil, fmt.Errorf("writing a policy: %w", err)
-	}
-	if err := encoder.Close(); err != nil {
-		return nil, fmt.Errorf("writing a policy: %w", err)
-	}
-	return out.Bytes(), nil
+func encode(d *document) []byte {
+	var out strings.Builder
+	emit(&out, encoder{make(layouts)}.mapping(reflect.ValueOf(d).Elem()), 0)
+	return []byte(out.String())
 }
 
-func mappingNode(v reflect.Value) *yaml.Node {
+// encoder makes a tree of the language's types.
+type encoder struct{ known layouts }
+
+func (c encoder) mapping(v reflect.Value) *yaml.Node {
 	n := &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"}
-	entries, _ := entriesOf(v.Type())
+	entries := c.known.of(v.Type()).entries
 	for _, e := range entries {
 		if e.key {
 			continue
 		}
-		byName := v.Type().Field(e.index).Tag.Get("map") != ""
-		if value := valueNode(v.Field(e.index), byName); value != nil {
+		if value := c.value(v.Field(e.index), e.byName); value != nil {
 			n.Content = append(n.Content, textNode(e.name), value)
 		}
 	}
 	return n
 }
 
-// valueNode returns nil for what was not written.
-func valueNode(v reflect.Value, byName bool) *yaml.Node {
+// value returns nil for what was not written.
+func (c encoder) value(v reflect.Value, byName bool) *yaml.Node {
 	switch value := v.Interface().(type) {
 	case text:
 		if !value.written() {
@@ -60,32 +53,32 @@ func valueNode(v reflect.Value, byName bool) *yaml.Node {
 	}
 	switch {
 	case v.Kind() == reflect.Struct:
-		return mappingNode(v)
+		return c.mapping(v)
 	case v.IsNil():
 		return nil
 	case v.Kind() == reflect.Pointer:
-		return mappingNode(v.Elem())
+		return c.mapping(v.Elem())
 	}
 	if byName {
-		return namedNode(v)
+		return c.named(v)
 	}
 	n := &yaml.Node{Kind: yaml.SequenceNode, Tag: "!!seq"}
 	for i := range v.Len() {
-		n.Content = append(n.Content, valueNode(v.Index(i), false))
+		n.Content = append(n.Content, c.value(v.Index(i), false))
 	}
 	return n
 }
 
-func namedNode(v reflect.Value) *yaml.Node {
+func (c encoder) named(v reflect.Value) *yaml.Node {
 	n := &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"}
-	entries, _ := entriesOf(v.Type().Elem())
+	entries := c.known.of(v.Type().Elem()).entries
 	for i := range v.Len() {
 		for _, e := range entries {
 			if e.key {
 				n.Content = append(n.Content, textNode(v.Index(i).Field(e.index).Interface().(text).value))
 			}
 		}
-		n.Content = append(n.Content, mappingNode(v.Index(i)))
+		n.Content = append(n.Content, c.mapping(v.Index(i)))
 	}
 	return n
 }

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -80,13 +81,19 @@ type position struct{ line, column int }
 // faults gathers the errors of one file.
 type faults struct {
 	file string
-	all  []*Error
+	// files are those of a policy in several, whose places are fileLines apart.
+	files []string
+	all   []*Error
 }
 
 // add records one fault.
 func (f *faults) add(at position, path, hint string, cause error) {
 	if len(f.all) < maxErrors {
-		f.all = append(f.all, &Error{File: f.file, Line: at.line, Column: at.column, Path: path, Hint: hint, Err: cause})
+		file := f.file
+		if n := at.line / fileLines; n < len(f.files) {
+			file, at.line = f.files[n], at.line%fileLines
+		}
+		f.all = append(f.all, &Error{File: file, Line: at.line, Column: at.column, Path: path, Hint: hint, Err: cause})
 	}
 }
 
@@ -101,10 +108,7 @@ func (f *faults) err() error {
 		return nil
 	}
 	slices.SortStableFunc(f.all, func(a, b *Error) int {
-		if a.Line != b.Line {
-			return a.Line - b.Line
-		}
-		return a.Column - b.Column
+		return cmp.Or(cmp.Compare(slices.Index(f.files, a.File), slices.Index(f.files, b.File)), a.Line-b.Line, a.Column-b.Column)
 	})
 	return &Invalid{Errors: f.all}
 }

@@ -50,6 +50,8 @@ func keyFiles(t testing.TB) func(string) ([]byte, error) {
 		switch in := instances(); path {
 		case PublicGood, "root.json":
 			return in[0].TrustedRoot(t), nil
+		case "more.yaml":
+			return []byte(moreFile), nil
 		case "other.json":
 			return in[1].TrustedRoot(t), nil
 		case "corp.pem":

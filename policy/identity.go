@@ -112,7 +112,11 @@ func (c *compiler) profile(entry *keylessEntry) *profile {
 	i := &profile{anyone: entry.InsecureAnyone.given}
 	root, found := c.roots[entry.TrustRoot.value]
 	if !found {
-		c.unknownRoot(entry)
+		c.unknownRoot(entry.TrustRoot)
+		return nil
+	}
+	if !root.Root.Keyless() {
+		c.addf(entry.TrustRoot.at, entry.TrustRoot.path, "name a root with an authority that issues certificates", "the trust root %q has none", wording.Short(entry.TrustRoot.value))
 		return nil
 	}
 	i.anchor = root.Anchor
@@ -139,16 +143,16 @@ func (c *compiler) profile(entry *keylessEntry) *profile {
 	return i
 }
 
-func (c *compiler) unknownRoot(entry *keylessEntry) {
+func (c *compiler) unknownRoot(name text) {
 	var known []string
 	for name := range c.roots {
 		known = append(known, name)
 	}
-	hint := didYouMean(entry.TrustRoot.value, known)
+	hint := didYouMean(name.value, known)
 	if hint == "" {
 		hint = "list it under `trustRoots`"
 	}
-	c.addf(entry.TrustRoot.at, entry.TrustRoot.path, hint, "there is no usable trust root %q", wording.Short(entry.TrustRoot.value))
+	c.addf(name.at, name.path, hint, "there is no usable trust root %q", wording.Short(name.value))
 }
 
 // want adds a trait if the policy has it.

@@ -162,10 +162,12 @@ var keylessCases = func() map[string]keylessCase {
 	return map[string]keylessCase{
 		"trustRoots[]":                     {identity: full3, from: "public: {sigstore: root.json}", to: "public: {sigstore: other.json}", certificate: github()},
 		"trustRoots[].sigstore":            {identity: full3, from: "public: {sigstore: root.json}", to: "public: {sigstore: other.json}", certificate: github()},
+		"trustRoots[].sha256":              {identity: full3, from: "root.json}", to: "root.json, sha256: " + strings.Repeat("00", 32) + "}", certificate: github(), refused: true},
 		"trustRoots[].log":                 {identity: full3, from: "root.json}", to: "root.json}\n  again: {sigstore: root.json, log: 2}", certificate: github(), refused: true},
 		"trustRoots[].timestamps":          {identity: full3, from: "root.json}", to: "root.json, timestamps: 0}", certificate: github(), refused: true},
 		"trustRoots[].sct":                 {identity: full3, from: "root.json}", to: "root.json}\n  again: {sigstore: root.json, sct: 2}", certificate: github(), refused: true},
 		"revoked[]":                        {identity: mail, revoked: "{subject: other@acme.example, reason: left}", from: "subject: other@", to: "subject: release@", certificate: person},
+		"revoked[].digest":                 {identity: mail, revoked: "{digest: 'sha256:" + strings.Repeat("11", 32) + "', reason: leaked}", from: "sha256:" + strings.Repeat("11", 32), to: imageDigest.String(), certificate: person},
 		"revoked[].key":                    {identity: mail, revoked: "{key: 'sha256:" + strings.Repeat("11", 32) + "', reason: left}", from: strings.Repeat("11", 32), to: strings.Repeat("00", 32), certificate: person},
 		"revoked[].subject":                {identity: mail, revoked: "{issuer: https://accounts.google.com, subject: other@acme.example, reason: left}", from: "subject: other@acme.example, ", to: "", certificate: person},
 		"revoked[].issuer":                 {identity: mail, revoked: "{issuer: https://accounts.google.com/, subject: release@acme.example, reason: left}", from: "issuer: https://accounts.google.com/, ", to: "", certificate: person},

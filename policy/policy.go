@@ -16,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/hallmark-project/hallmark/attest/digest"
 	"github.com/hallmark-project/hallmark/verify/trust"
@@ -32,12 +33,20 @@ const (
 type Policy struct {
 	name  string
 	rules []*rule
+	index *patternIndex
 	roots []Anchor
 	// revoked are the entries of revoked, in the canonical order.
 	revoked []revocation
-	warn    bool // unmatched images are allowed, with a warning
-	yaml    []byte
-	digest  digest.Digest
+	// terms are what keys need beside their signature, by key ID.
+	terms map[string]terms
+	// rootEnds are when trust roots can judge no more, by digest.
+	rootEnds map[digest.Digest]time.Time
+	builders builders
+	// summaries says that some rule accepts them.
+	summaries bool
+	warn      bool // unmatched images are allowed, with a warning
+	yaml      []byte
+	digest    digest.Digest
 }
 
 // PublicGood is what [Parse] asks its read function for where a policy says
@@ -55,22 +64,7 @@ const PublicGood = "sigstore:public-good"
 // rules that could both govern one image make the whole policy invalid. The
 // error is an *[Invalid] with every fault and its place.
 func Parse(name string, data []byte, read func(path string) ([]byte, error)) (*Policy, error) {
-	f := &faults{file: name}
-	tree := parseYAML(data, f)
-	if tree == nil {
-		return nil, f.err()
-	}
-	d := &document{}
-	decodeDocument(tree, d, f)
-	if err := f.err(); err != nil {
-		return nil, err
-	}
-	c := &compiler{faults: f, read: read}
-	p := c.policy(d)
-	if err := f.err(); err != nil {
-		return nil, err
-	}
-	return p, nil
+	return ParseFiles([]File{{name, data}}, read)
 }
 
 // ForKey returns the policy behind `--key`: one rule for every image that wants
@@ -116,23 +110,16 @@ func (p *Policy) Digest() digest.Digest { return p.digest }
 type rule struct {
 	name      string
 	patterns  []pattern
+	places    []text // of the patterns
 	platforms PlatformMode
 	demands   []demand
 	plan      Plan
-	anyone    []string // what each decision says about identities that anybody has
-}
-
-// governs returns the rule of a canonical name, or nil. [Parse] has made sure
-// that the most specific pattern belongs to one rule.
-func (p *Policy) governs(canonical string) *rule {
-	var best *rule
-	var most pattern
-	for _, r := range p.rules {
-		for _, candidate := range r.patterns {
-			if candidate.match(canonical) && (best == nil || candidate.moreSpecific(most)) {
-				best, most = r, candidate
-			}
-		}
-	}
-	return best
+	dates     dates
+	summary   *summaryDemand  // accepted in place of the demands; nil for none
+	roots     []digest.Digest // that the demands are proved with
+	joins     bool            // a demand asks for what others were met with
+	warn      bool            // what does not meet the demands is allowed, and reported
+	// exceptions are for single images, each with other demands.
+	exceptions []exception
+	anyone     []string // what each decision says about identities that anybody has
 }

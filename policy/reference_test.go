@@ -7,6 +7,7 @@ import (
 	"go/parser"
 	"go/token"
 	"os"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -28,7 +29,9 @@ func TestReference(t *testing.T) {
 	got := strings.NewReplacer(
 		"{{example}}", strings.TrimSpace(strings.NewReplacer("a.pub", "keys/release.pub", "b.pub", "keys/ops-2026.pub", "c.pub", "keys/ops-2025.pub").Replace(full)),
 		"{{tables}}", tables.String(),
+		"{{content}}", strings.TrimSpace(strings.ReplaceAll(contentExample, "a.pub", "keys/release.pub")),
 		"{{keyless}}", strings.TrimSpace(strings.NewReplacer("other.json", "roots/acme.json", "corp.pem", "corp-root.pem", "issuing.pem", "corp-issuing.pem").Replace(identities)),
+		"{{combinations}}", fmt.Sprint(maxCombinations),
 		"{{cost}}", fmt.Sprint(maxConditionCost),
 		"{{bytes}}", fmt.Sprint(maxConditionStatement>>20),
 	).Replace(string(template))
@@ -53,7 +56,11 @@ func comments(t *testing.T) map[string]string {
 	t.Helper()
 	all := make(map[string]string)
 	var declarations []ast.Decl
-	for _, name := range []string{"document.go", "document_signer.go"} {
+	files, err := filepath.Glob("document*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range files {
 		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ParseComments)
 		if err != nil {
 			t.Fatal(err)

@@ -9,6 +9,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/hallmark-project/hallmark/attest/digest"
 	"github.com/hallmark-project/hallmark/attest/wording"
 	"github.com/hallmark-project/hallmark/verify"
 )
@@ -30,6 +31,10 @@ func (m *moment) read(d decoder, n *yaml.Node, _ entry, path string) {
 	}
 	for _, layout := range []string{time.DateOnly, time.RFC3339} {
 		if t, err := time.Parse(layout, n.Value); err == nil {
+			if t.Year() < 1970 {
+				d.addf(at, path, "", "%q lies before there was anything to sign", wording.Short(n.Value))
+				return
+			}
 			m.time = t.UTC()
 			return
 		}
@@ -46,6 +51,7 @@ func (m *moment) write() *yaml.Node {
 
 // revocation is a compiled entry of revoked.
 type revocation struct {
+	digest          digest.Digest
 	key             string
 	subject, issuer *matches
 	since           time.Time // zero is always
@@ -58,27 +64,45 @@ var keyID = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
 func (c *compiler) revocations(d *document) []revocation {
 	// In order first: what is compiled below points into the list.
 	order := func(e revokedEntry) string {
-		return fmt.Sprintf("%s|%s|%s|%s|%s", e.Key.value, &e.Subject, &e.Issuer, e.Since.time, e.Reason.value)
+		return fmt.Sprintf("%s|%s|%s|%s|%s|%s", e.Digest.value, e.Key.value, &e.Subject, &e.Issuer, e.Since.time, e.Reason.value)
 	}
 	slices.SortStableFunc(d.Revoked, func(a, b revokedEntry) int { return cmp.Compare(order(a), order(b)) })
 	var all []revocation
 	for i := range d.Revoked {
 		entry := &d.Revoked[i]
-		identity := entry.Subject.written() || entry.Issuer.written()
-		if entry.Key.written() == identity {
-			c.addf(entry.at, entry.path, "write either", "a `key`, or a `subject` and an `issuer` or one of them, is revoked")
+		what := 0
+		for _, written := range []bool{entry.Digest.written(), entry.Key.written(), entry.Subject.written() || entry.Issuer.written()} {
+			if written {
+				what++
+			}
+		}
+		if what != 1 {
+			c.addf(entry.at, entry.path, "write either", "a `digest`, a `key`, or a `subject` and an `issuer` or one of them, is revoked")
 			continue
 		}
 		if entry.Key.written() && !keyID.MatchString(entry.Key.value) {
 			c.addf(entry.Key.at, entry.Key.path, "write the key's ID as reports show it: sha256: and 64 hexadecimal digits", "%q is no ID of a key", wording.Short(entry.Key.value))
 		}
-		all = append(all, revocation{entry.Key.value, &entry.Subject, &entry.Issuer, entry.Since.time, entry.Reason.value})
+		var image digest.Digest
+		if entry.Digest.written() {
+			var err error
+			if image, err = digest.Parse(entry.Digest.value); err != nil {
+				c.add(entry.Digest.at, entry.Digest.path, "write it like sha256: and 64 hexadecimal digits", err)
+			}
+			if !entry.Since.time.IsZero() {
+				c.addf(entry.Since.at, entry.Since.path, "remove it", "an image is revoked for ever: its digest is all that it ever was")
+			}
+		}
+		all = append(all, revocation{image, entry.Key.value, &entry.Subject, &entry.Issuer, entry.Since.time, entry.Reason.value})
 	}
 	return all
 }
 
 // covers reports whether the entry is about a proven signer.
 func (r *revocation) covers(s verify.Signer) bool {
+	if !r.digest.IsZero() {
+		return false // it is about an image
+	}
 	if r.key != "" {
 		return s.KeyID == r.key
 	}
@@ -101,16 +125,6 @@ func (r *revocation) refuses(f verify.Fact) bool {
 
 // rejection is what becomes of a fact by a revoked signer.
 func (r *revocation) rejection(f verify.Fact) *verify.Rejection {
-	o, step := f.Origin, verify.StepSignature
-	switch {
-	case f.Kind == verify.KindSignature:
-		o.ClaimedType = verify.SignaturePredicateType
-	case f.Statement != nil:
-		o.ClaimedType = f.Statement.PredicateType
-	}
-	if f.Signer.Certificate != nil {
-		step = verify.StepCertificate
-	}
 	cause := fmt.Errorf("the policy revokes its signer: %s", r.reason)
 	if !r.since.IsZero() {
 		cause = fmt.Errorf("the policy revokes its signer since %s: %s", r.since.Format(time.RFC3339), r.reason)
@@ -118,25 +132,28 @@ func (r *revocation) rejection(f verify.Fact) *verify.Rejection {
 			cause = fmt.Errorf("%w; no trusted time says that it was signed before", cause)
 		}
 	}
-	return &verify.Rejection{Origin: o, Step: step, Reason: verify.ReasonKeyExpired, Found: f.Signer.String(), Err: cause}
+	return refusal(f, verify.ReasonKeyExpired, cause)
 }
 
-// inForce returns the part with the facts of revoked signers refused. The part
-// itself stays as it is.
-func (p *Policy) inForce(part Part) Part {
-	if len(p.revoked) == 0 {
-		return part
+// revokedImages are demands that nothing meets, one for each digest of an image that
+// the policy revokes.
+func (p *Policy) revokedImages(img Image) []Demand {
+	var all []Demand
+	parts := append([]Part{img.Target}, img.Platforms...)
+	if of := img.Target.Index; !of.IsZero() {
+		parts = append(parts, Part{Subject: verify.Subject{Digest: of}})
 	}
-	var facts []verify.Fact
-	rejected := slices.Clone(part.Findings.Rejected)
-	for _, f := range part.Findings.Facts {
-		at := slices.IndexFunc(p.revoked, func(r revocation) bool { return r.refuses(f) })
-		if at < 0 {
-			facts = append(facts, f)
-			continue
+	for _, part := range parts {
+		for _, r := range p.revoked {
+			if r.digest.IsZero() || r.digest != part.Subject.Digest {
+				continue
+			}
+			all = append(all, Demand{
+				Name: "revoked", Digest: part.Subject.Digest, Platform: part.Platform, Verdict: Deny, Reason: ReasonImageRevoked,
+				Wanted: "an image that the policy does not revoke", Found: "the policy revokes it: " + r.reason,
+				Hint: "deploy another build; if this one may run after all, remove it from `revoked`",
+			})
 		}
-		rejected = append(rejected, p.revoked[at].rejection(f))
 	}
-	part.Findings.Facts, part.Findings.Rejected = facts, rejected
-	return part
+	return all
 }

@@ -2,7 +2,9 @@ package policy
 
 import (
 	"fmt"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/hallmark-project/hallmark/verify"
 )
@@ -11,40 +13,49 @@ import (
 type signatureDemand struct {
 	from    signers
 	atLeast int
+	choice
 }
 
 func (d *signatureDemand) accepts() signers { return d.from }
 func (d *signatureDemand) types() []string  { return nil }
 
 func (d *signatureDemand) wanted() string {
+	text := fmt.Sprintf("signatures by %d different signers of %s", d.atLeast, d.from)
 	if d.atLeast == 1 {
-		return "a signature by " + d.from.oneOf()
+		text = "a signature by " + d.from.oneOf()
 	}
-	return fmt.Sprintf("signatures by %d different signers of %s", d.atLeast, d.from)
+	if how := d.choice.String(); how != "" {
+		text += ", " + how
+	}
+	return text
 }
 
 // judge counts the different signers that signed the part's digest. Statements
 // never count: who attests to something has not released it.
-func (d *signatureDemand) judge(part Part) Demand {
+func (d *signatureDemand) judge(part hearing) Demand {
 	result := Demand{Name: "signatures", Wanted: d.wanted()}
 	var proven []verify.Signer
-	var statements []Attempt
-	for _, f := range part.Findings.Facts {
-		if a, other := elsewhere(f, part); other {
+	var ends []time.Time // of those
+	strangers := refuser{from: d.from}
+	var statements []int
+	result.Tried = make([]Attempt, 0, len(part.Findings.Facts))
+	for i, f := range part.Findings.Facts {
+		if a, other := elsewhere(f, part.Part); other {
 			result.Tried = append(result.Tried, a)
 			continue
 		}
-		a := attempt(f)
 		if f.Kind != verify.KindSignature {
-			a.Reason, a.Detail = verify.ReasonPredicateType, "an attestation is not a signature"
-			statements = append(statements, a)
+			statements = append(statements, i)
 			continue
 		}
-		if names := d.from.has(f.Signer); len(names) > 0 {
-			a.Accepted, a.Detail = true, "signed by "+strings.Join(names, ", ")
-			proven = append(proven, f.Signer)
+		a := part.attempt(i)
+		if names := d.from.has(f.Signer); len(names) == 0 {
+			a.Reason, a.Detail = strangers.of(f.Signer)
+		} else if end, reason, detail := d.choice.judge(f, part.at); reason != "" {
+			a.Reason, a.Detail = reason, detail
 		} else {
-			a.Reason, a.Detail = d.from.refusal(f.Signer)
+			a.Accepted, a.Detail = true, "signed by "+strings.Join(names, ", ")
+			proven, ends = append(proven, f.Signer), append(ends, earlier(end, part.end(i)))
 		}
 		result.Tried = append(result.Tried, a)
 	}
@@ -57,7 +68,7 @@ func (d *signatureDemand) judge(part Part) Demand {
 	signed := d.from.count(proven)
 	switch {
 	case signed >= d.atLeast:
-		result.Verdict = Allow
+		result.Verdict, result.Until = Allow, d.until(proven, ends)
 		result.Found = plural(len(proven), "signature") + " by " + plural(signed, "signer")
 	case signed > 0:
 		result.Verdict, result.Reason = Deny, verify.ReasonThreshold
@@ -73,8 +84,30 @@ func (d *signatureDemand) judge(part Part) Demand {
 	}
 	if result.Verdict != Allow && len(statements) > 0 {
 		result.Found += fmt.Sprintf("; %s, which is not a signature", plural(len(statements), "attestation"))
-		result.Tried = append(result.Tried, statements...)
+		result.Tried = append(result.Tried, part.refused(statements, "an attestation is not a signature")...)
 	}
 	sortTried(result.Tried)
 	return undetermined(result, part.Findings.Missing)
+}
+
+// until returns the first instant at which too few of the signers are left; zero is
+// never.
+func (d *signatureDemand) until(proven []verify.Signer, ends []time.Time) time.Time {
+	order := slices.Clone(ends)
+	slices.SortFunc(order, time.Time.Compare)
+	for _, end := range slices.CompactFunc(order, time.Time.Equal) {
+		if end.IsZero() {
+			continue
+		}
+		var left []verify.Signer
+		for i, s := range proven {
+			if ends[i].IsZero() || ends[i].After(end) {
+				left = append(left, s)
+			}
+		}
+		if d.from.count(left) < d.atLeast {
+			return end
+		}
+	}
+	return time.Time{}
 }

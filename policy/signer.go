@@ -58,6 +58,22 @@ func (all signers) refusal(proven verify.Signer) (verify.Reason, string) {
 	return best.reason, fmt.Sprintf("its signer is not %s: %s", name, best)
 }
 
+// refuser gives refusals and makes the one for keys, which is always the same, once.
+type refuser struct {
+	from signers
+	keys string
+}
+
+func (r *refuser) of(proven verify.Signer) (verify.Reason, string) {
+	if proven.Certificate != nil {
+		return r.from.refusal(proven)
+	}
+	if r.keys == "" {
+		_, r.keys = r.from.refusal(proven)
+	}
+	return verify.ReasonIdentityMismatch, r.keys
+}
+
 // count returns how many different parties have signed, where each party needs
 // a proven signer of its own: two keys of one party are one, and so is one key
 // that stands under two names. It is the size of the largest matching.

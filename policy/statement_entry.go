@@ -27,25 +27,30 @@ func (c *compiler) statement(e *statementEntry, field string) demand {
 	for _, expression := range e.CEL {
 		compiled, inside, err := c.conditions.compile(expression.value)
 		if err != nil {
-			at := expression.at
-			if inside.line > 0 {
-				if !strings.Contains(expression.value, "\n") {
-					at.column += inside.column - 1
-				}
-				c.addf(at, expression.path, "", "line %d, column %d of the condition: %w", inside.line, inside.column, err)
-			} else {
-				c.addf(at, expression.path, "", "compiling the condition: %w", err)
-			}
+			c.celFault(expression, inside, err)
 			continue
 		}
 		all = append(all, compiled)
 		texts = append(texts, wording.Short(expression.value))
 	}
-	d := &statementDemand{field: field, kind: "a statement of type " + e.Type.value, uris: uris, from: from, holds: all.holds, hint: "attach it with `hallmark attest --type " + e.Type.value + "`"}
+	d := &statementDemand{field: field, kind: "a statement of type " + e.Type.value, uris: uris, from: from, holds: all.holds, hint: "attach it with `hallmark attest --type " + e.Type.value + "`", choice: c.choice(&e.Which, &e.MaxAge)}
 	if len(texts) > 0 {
 		d.with = "where " + strings.Join(texts, " and ")
 	}
 	return d
+}
+
+// celFault records what is wrong with an expression.
+func (c *compiler) celFault(expression text, inside position, err error) {
+	at := expression.at
+	if inside.line == 0 {
+		c.addf(at, expression.path, "", "compiling the condition: %w", err)
+		return
+	}
+	if !strings.Contains(expression.value, "\n") {
+		at.column += inside.column - 1
+	}
+	c.addf(at, expression.path, "", "line %d, column %d of the condition: %w", inside.line, inside.column, err)
 }
 
 // holds judges one statement: every condition must be true. A statement without

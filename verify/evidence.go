@@ -1,8 +1,6 @@
 package verify
 
 import (
-	"fmt"
-
 	"github.com/hallmark-project/hallmark/attest/digest"
 )
 
@@ -75,9 +73,9 @@ func (o Origin) String() string {
 	case o.Place == "file":
 		return o.Location
 	case o.Tag != "":
-		return fmt.Sprintf("%s %s:%s", o.Place, o.Location, o.Tag)
+		return o.Place + " " + o.Location + ":" + o.Tag
 	case !o.Manifest.IsZero():
-		return fmt.Sprintf("%s %s@%s", o.Place, o.Location, o.Manifest.Short())
+		return o.Place + " " + o.Location + "@" + o.Manifest.Short()
 	}
-	return fmt.Sprintf("%s %s", o.Place, o.Location)
+	return o.Place + " " + o.Location
 }

@@ -110,7 +110,7 @@ func (d Digest) Short() string {
 	if d.IsZero() {
 		return "no digest"
 	}
-	return d.Algorithm() + ":" + d.Hex()[:12]
+	return d.text[:len(d.Algorithm())+1+12]
 }
 
 // New returns a fresh hash of d's algorithm, or nil for the zero value.

@@ -39,6 +39,7 @@ without any network. It is an OCI image layout in a tar.`,
 
 type saveFlags struct {
 	registryFlags
+	policySignerFlags
 	policy       string
 	out          string
 	evidenceOnly bool
@@ -67,11 +68,12 @@ be judged, 64 wrong usage.`,
 		RunE: func(cmd *cobra.Command, args []string) error { return a.bundleSave(cmd.Context(), f, args) },
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&f.policy, "policy", "", "the trust policy to judge by and to seal")
+	flags.StringVar(&f.policy, "policy", "", "the trust policy to judge by and to seal: a file, a folder of files, or oci://REGISTRY/REPOSITORY@sha256:…")
 	flags.StringVarP(&f.out, "out", "o", "", "the file to write")
 	flags.BoolVar(&f.evidenceOnly, "evidence-only", false, "leave out the layers of the images: they can be judged and not loaded")
 	flags.BoolVar(&f.allowDenied, "allow-denied", false, "seal images that the policy denies too; the file says so")
 	flags.StringVar(&f.output, "output", "text", "text or json")
+	f.policySignerFlags.add(flags)
 	f.registryFlags.add(flags)
 	return cmd
 }
@@ -85,7 +87,7 @@ func (a *app) bundleSave(ctx context.Context, f *saveFlags, images []string) err
 	case f.out == "":
 		return hint(usageError("nothing says where the file goes"), "hallmark bundle save IMAGE… --policy FILE --out FILE")
 	}
-	p, err := a.loadPolicy(f.policy)
+	p, err := a.policyFrom(ctx, f.policy, &f.policySignerFlags, &f.registryFlags)
 	if err != nil {
 		return err
 	}
@@ -105,7 +107,7 @@ func (a *app) bundleSave(ctx context.Context, f *saveFlags, images []string) err
 		}
 		items = append(items, airgap.Item{Reference: ref, Source: client})
 	}
-	g := gate.New(p, client, gate.Options{Timeout: judgeTimeout, Now: func() time.Time { return at }})
+	g := gate.New(p, client, gate.Options{Timeout: judgeTimeout, Now: func() time.Time { return at }, Content: contentFunc(contentOptions(true))})
 	answers := g.JudgeAll(ctx, images...)
 	if err := a.refuse(report.New(p, at, answers...), f.allowDenied, "seal"); err != nil {
 		return err

@@ -20,6 +20,7 @@ import (
 
 type loadFlags struct {
 	registryFlags
+	policySignerFlags
 	policy       string
 	policyDigest string
 	allowDenied  bool
@@ -44,10 +45,11 @@ give --policy, or the digest of the policy that you expect.`,
 		RunE: func(cmd *cobra.Command, args []string) error { return a.bundleLoad(cmd.Context(), f, args[0], args[1]) },
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&f.policy, "policy", "", "judge by this policy instead of the one in the file")
+	flags.StringVar(&f.policy, "policy", "", "judge by this policy instead of the one in the file: a file, a folder of files, or oci://REGISTRY/REPOSITORY@sha256:…")
 	flags.StringVar(&f.policyDigest, "policy-digest", "", "the digest that the policy in the file must have")
 	flags.BoolVar(&f.allowDenied, "allow-denied", false, "load images that the policy denies too")
 	flags.StringVar(&f.output, "output", "text", "text or json")
+	f.policySignerFlags.add(flags)
 	f.registryFlags.add(flags)
 	return cmd
 }
@@ -56,13 +58,16 @@ func (a *app) bundleLoad(ctx context.Context, f *loadFlags, path, registry strin
 	if f.output != "text" && f.output != "json" {
 		return usageError("--output is text or json, not %q", f.output)
 	}
+	if err := f.policySignerFlags.check(f.policy); err != nil {
+		return err
+	}
 	client, err := f.client(true)
 	if err != nil {
 		return err
 	}
 	var given *policy.Policy
 	if f.policy != "" {
-		if given, err = a.loadPolicy(f.policy); err != nil {
+		if given, err = a.policyFrom(ctx, f.policy, &f.policySignerFlags, &f.registryFlags); err != nil {
 			return err
 		}
 	}
@@ -76,7 +81,7 @@ func (a *app) bundleLoad(ctx context.Context, f *loadFlags, path, registry strin
 		return err
 	}
 	at := time.Now()
-	answers := s.judge(ctx, nil, gate.Options{Timeout: judgeTimeout, Now: func() time.Time { return at }})
+	answers := s.judge(ctx, nil, gate.Options{Timeout: judgeTimeout, Now: func() time.Time { return at }, Content: contentFunc(contentOptions(true))})
 	if err := a.refuse(report.New(s.policy, at, answers...), f.allowDenied, "load"); err != nil {
 		return err
 	}

@@ -119,7 +119,7 @@ func (a *app) verifySealed(ctx context.Context, f *verifyFlags, images []string)
 	var given *policy.Policy
 	if f.wants() {
 		var err error
-		if given, err = a.verifyPolicy(f); err != nil {
+		if given, err = a.verifyPolicy(ctx, f); err != nil {
 			return err
 		}
 	}
@@ -134,7 +134,10 @@ func (a *app) verifySealed(ctx context.Context, f *verifyFlags, images []string)
 		}
 	}
 	at := time.Now()
-	answers := s.judge(ctx, images, gate.Options{Platform: f.platform, Concurrency: f.concurrency, Timeout: f.timeout, Now: func() time.Time { return at }})
+	answers := s.judge(ctx, images, gate.Options{
+		Platform: f.platform, Concurrency: f.concurrency, Timeout: f.timeout,
+		Now: func() time.Time { return at }, Content: contentFunc(contentOptions(f.noCache)),
+	})
 	r := report.New(s.policy, at, answers...)
 	a.setAge(r)
 	r.Insecure = append(r.Insecure, f.insecure()...)

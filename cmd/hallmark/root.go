@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -53,10 +54,12 @@ func commands(a *app) []*cobra.Command {
 		newAttestCommand(a),
 		newSignBlobCommand(a),
 		newVerifyCommand(a),
+		newReplayCommand(a),
 		newInspectCommand(a),
 		newCopyCommand(a),
 		newBundleCommand(a),
 		newVerifyBlobCommand(a),
+		newPolicyCommand(a),
 		newTrustCommand(a),
 		newVersionCommand(a),
 		newDemoCommand(a),
@@ -67,7 +70,12 @@ func commands(a *app) []*cobra.Command {
 func wrapArgs(cmd *cobra.Command) {
 	if check := cmd.Args; check != nil {
 		cmd.Args = func(cmd *cobra.Command, args []string) error {
-			if err := check(cmd, args); err != nil {
+			err := check(cmd, args)
+			var hinted *hintError
+			if errors.As(err, &hinted) {
+				return err
+			}
+			if err != nil {
 				return hint(usageError("%s", strings.TrimSpace(err.Error())), "%s --help shows how it is used", cmd.CommandPath())
 			}
 			return nil

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"regexp"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/hallmark-project/hallmark/policy"
 	"github.com/hallmark-project/hallmark/policy/gate"
+	"github.com/hallmark-project/hallmark/policy/record"
 	"github.com/hallmark-project/hallmark/policy/report"
 	"github.com/hallmark-project/hallmark/verify/oci"
 )
@@ -20,14 +22,18 @@ type verifyFlags struct {
 	registryFlags
 	sealedFlags
 	certificateFlags
+	policySignerFlags
+	summaryFlags
 	policy      string
 	keys        []string
 	printPolicy bool
 	platform    string
 	as          string
 	output      string
+	record      string
 	concurrency int
 	timeout     time.Duration
+	noCache     bool
 }
 
 var platformText = regexp.MustCompile(`^[a-z0-9]+/[a-z0-9_]+(/[a-z0-9.]+)?$`)
@@ -48,6 +54,11 @@ identity. An attestation is not a signature. --print-policy shows the policy tha
 stand for. Keyless evidence is checked with --trusted-root, or with what hallmark trust
 has fetched; no verification asks a network for what it trusts.
 
+--attest-summary signs what the policy decided as a SLSA verification summary, and attaches
+it to each image that is allowed; a rule with "summary" accepts it in place of its other
+demands. The policy's own "summary" entries are left away for that: no summary rests on
+another. --key is then the private key of the verifier.
+
 Credentials come from docker's configuration and proxies from HTTPS_PROXY and its
 kin. Nothing else in the environment has a say.
 
@@ -59,21 +70,27 @@ could not be checked; 64 wrong usage.`,
   hallmark verify registry.example/app:1.2 \
     --certificate-identity https://github.com/acme/app/.github/workflows/release.yml@refs/heads/main \
     --certificate-oidc-issuer https://token.actions.githubusercontent.com
+  hallmark verify registry.example/app:1.2 --policy oci://registry.example/policies/prod:v3 --policy-key policy.pub
   hallmark verify --bundle-file release.tar --policy policy.yaml
+  hallmark verify --policy policy.yaml --attest-summary --key verifier.key registry.example/app:1.2
   hallmark verify --key release.pub --print-policy        # the policy that --key stands for`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error { return a.verify(cmd.Context(), f, args) },
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&f.policy, "policy", "", "the trust policy")
+	flags.StringVar(&f.policy, "policy", "", "the trust policy: a file, a folder of files, or oci://REGISTRY/REPOSITORY@sha256:…")
 	flags.StringArrayVar(&f.keys, "key", nil, "a public key; given several times, any of them will do")
 	flags.BoolVar(&f.printPolicy, "print-policy", false, "print the policy in full: to standard output without an image, else to standard error")
 	flags.StringVar(&f.platform, "platform", "", "judge this platform's manifest below an index, such as linux/arm64")
 	flags.StringVar(&f.as, "as", "", "the image name that the policy's rules see, for oci-dir: and oci-archive:")
 	flags.StringVar(&f.output, "output", "text", "text or json")
+	flags.StringVar(&f.record, "record", "", "write everything that was seen to this file, for hallmark replay and hallmark policy test")
+	flags.BoolVar(&f.noCache, "no-cache", false, "where a rule compares SBOMs with images, read the layers anew and keep nothing")
 	flags.IntVar(&f.concurrency, "concurrency", 16, "how many images are judged at a time")
 	flags.DurationVar(&f.timeout, "timeout", 2*time.Minute, "how long the judging of one image may take")
+	f.policySignerFlags.add(flags)
 	f.certificateFlags.add(flags)
+	f.summaryFlags.add(flags)
 	f.sealedFlags.add(flags)
 	f.registryFlags.add(flags)
 	return cmd
@@ -88,6 +105,8 @@ func (f *verifyFlags) check(images []string) error {
 	case f.named() && (f.policy != "" || len(f.keys) > 0):
 		// CI-23: an identity beside a key or a policy would be passed over.
 		return hint(usageError("a certificate's identity contradicts --policy and --key"), "write the identity into the policy, or give --certificate-identity with --certificate-oidc-issuer alone")
+	case f.bundleFile != "" && f.record != "":
+		return hint(usageError("--record is not for --bundle-file"), "the sealed file holds all that is seen: verify it again")
 	case f.bundleFile == "" && f.policyDigest != "":
 		return hint(usageError("--policy-digest is for the policy in a sealed file"), "name the file with --bundle-file")
 	case f.bundleFile == "" && !f.wants():
@@ -108,6 +127,9 @@ func (f *verifyFlags) check(images []string) error {
 	} else if weakened := f.insecure(); len(weakened) > 0 {
 		return hint(usageError("%s is for --certificate-identity", weakened[0]), "a policy says log: 0 or sct: 0 of its trust root")
 	}
+	if err := f.policySignerFlags.check(f.policy); err != nil {
+		return err
+	}
 	if f.as != "" {
 		if _, err := policy.CanonicalName(f.as); err != nil {
 			return hint(usageError("--as: %s", err), "give a name without tag and digest, such as registry.example/app")
@@ -124,9 +146,13 @@ func (f *verifyFlags) check(images []string) error {
 // wants reports whether the command line itself says what is wanted.
 func (f *verifyFlags) wants() bool { return f.policy != "" || len(f.keys) > 0 || f.named() }
 
-func (a *app) verifyPolicy(f *verifyFlags) (*policy.Policy, error) {
+func (a *app) verifyPolicy(ctx context.Context, f *verifyFlags) (*policy.Policy, error) {
 	if f.policy != "" {
-		return a.loadPolicy(f.policy)
+		registry := f.registryFlags
+		if f.bundleFile != "" {
+			registry.offline = oci.ReachNothing
+		}
+		return a.policyFrom(ctx, f.policy, &f.policySignerFlags, &registry)
 	}
 	if !f.named() {
 		return keyPolicy(f.keys)
@@ -140,15 +166,24 @@ func (a *app) verifyPolicy(f *verifyFlags) (*policy.Policy, error) {
 }
 
 func (a *app) verify(ctx context.Context, f *verifyFlags, images []string) error {
+	if err := f.takeSummary(images); err != nil {
+		return err
+	}
 	if err := f.check(images); err != nil {
 		return err
 	}
 	if f.bundleFile != "" {
 		return a.verifySealed(ctx, f, images)
 	}
-	p, err := a.verifyPolicy(f)
+	p, err := a.verifyPolicy(ctx, f)
 	if err != nil {
 		return err
+	}
+	if f.attestSummary {
+		// No summary rests on another.
+		if p, err = p.Core(); err != nil {
+			return err
+		}
 	}
 	if f.printPolicy {
 		out := a.stderr
@@ -164,16 +199,40 @@ func (a *app) verify(ctx context.Context, f *verifyFlags, images []string) error
 		return undetermined(err)
 	}
 	at := time.Now()
-	g := gate.New(p, client, gate.Options{
-		Platform: f.platform, Concurrency: f.concurrency, Timeout: f.timeout, Now: func() time.Time { return at },
-	})
+	look := contentFunc(contentOptions(f.noCache))
+	var recorder *record.Recorder
+	if f.record != "" {
+		recorder = record.NewRecorder()
+		look = recorder.Content(look)
+	}
+	options := gate.Options{
+		Platform: f.platform, Concurrency: f.concurrency, Timeout: f.timeout, Now: func() time.Time { return at }, Content: look,
+	}
+	judged := &judgedImages{}
+	if f.attestSummary {
+		options.Judged = judged.add
+	}
+	g := gate.New(p, client, options)
 	targets, done := f.targets(g, images)
 	defer done()
+	if recorder != nil {
+		watchWith(recorder, targets)
+	}
 	r := report.New(p, at, g.JudgeTargets(ctx, targets)...)
 	a.setAge(r)
 	r.Insecure = append(r.Insecure, f.insecure()...)
 	if f.allowHTTP {
 		r.Insecure = append(r.Insecure, "--insecure-allow-http")
+	}
+	if recorder != nil {
+		if err := writeRecord(ctx, f.record, recorder, record.Verification{Policy: p, Platform: f.platform, Targets: targets}, r); err != nil {
+			return undetermined(err)
+		}
+	}
+	if f.attestSummary {
+		if err := a.attestSummaries(ctx, f, p, at, judged, r.Images, targets); err != nil {
+			return errors.Join(a.printReport(r, f.output), err)
+		}
 	}
 	return a.conclude(ctx, r, f.output)
 }

@@ -183,15 +183,21 @@ func TestVerifyFlagsHaveEffect(t *testing.T) {
 		"output":              {{[]string{w.signed.Ref(), "--key", w.keyFile}, 0, "ALLOW"}, {[]string{w.signed.Ref(), "--key", w.keyFile, "--output", "json"}, 0, `"verdict": "allow"`}},
 		"concurrency":         {{[]string{w.signed.Ref(), "--key", w.keyFile, "--concurrency", "1"}, 0, "ALLOW"}, {[]string{w.signed.Ref(), "--key", w.keyFile, "--concurrency", "0"}, 64, "--concurrency"}},
 		"timeout":             {{[]string{w.signed.Ref(), "--key", w.keyFile, "--timeout", "1m"}, 0, "ALLOW"}, {[]string{slow.signed.Ref(), "--key", slow.keyFile, "--timeout", "200ms"}, 2, "REGISTRY_UNREACHABLE"}},
+		"record":              {{[]string{w.signed.Ref(), "--key", w.keyFile}, 0, "ALLOW"}, {[]string{w.signed.Ref(), "--key", w.keyFile, "--record", w.keyFile + "/no/folder"}, 2, "not a directory"}},
 		"insecure-allow-http": {{[]string{w.signed.Ref(), "--key", w.keyFile}, 0, "ALLOW"}, {[]string{w.signed.Ref(), "--key", w.keyFile, "--insecure-allow-http"}, 0, "insecure"}},
 		"registry-ca":         {{[]string{secret.Ref(), "--key", w.keyFile}, 2, "REGISTRY_UNREACHABLE"}, {[]string{secret.Ref(), "--key", w.keyFile, "--registry-ca", authority}, 1, "NO_SIGNATURE"}},
 	}
 	maps.Copy(effects, keylessEffects(t, w))
+	maps.Copy(effects, summaryEffects(t, w))
+	maps.Copy(effects, policySignerEffects(t, w))
 	a := &app{stdin: strings.NewReader(""), stdout: &bytes.Buffer{}, stderr: &bytes.Buffer{}, getenv: func(string) string { return "" }}
 	newVerifyCommand(a).Flags().VisitAll(func(flag *pflag.Flag) {
 		pair, known := effects[flag.Name]
 		if flag.Name == "bundle-file" || flag.Name == "policy-digest" {
 			return // TestVerifySealed
+		}
+		if flag.Name == "no-cache" {
+			return // TestContentCache
 		}
 		if !known {
 			t.Errorf("CL-07: no test shows an effect of --%s", flag.Name)

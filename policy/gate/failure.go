@@ -71,6 +71,8 @@ func hintFor(reason verify.Reason) string {
 		return "the registry sent the request where credentials or trust would leak; ask who runs it"
 	case policy.ReasonNoPlatform:
 		return "`hallmark inspect` lists the platforms of an index"
+	case policy.ReasonContentUnchecked:
+		return "the rule compares the SBOM with the image's layers, which could not be done here"
 	case verify.ReasonTrustRootInvalid:
 		return "correct the keys of the policy"
 	}

@@ -17,7 +17,8 @@
 // denied, at the image itself: whether it exists at all ([policy.ReasonNoImage]),
 // whether BuildKit left unsigned attestations, and whether the evidence stands on
 // the index or on a platform instead, which becomes a warning. What a later look
-// finds never takes away an error of an earlier one.
+// finds never takes away an error of an earlier one. Layers are only read for a rule that
+// compares an SBOM with them, by Options.Content, and only if nothing else refuses the image.
 //
 // # What could not be looked at
 //
@@ -56,8 +57,15 @@ type Options struct {
 	Concurrency int
 	// Timeout bounds the judging of one image; zero is no bound but the caller's.
 	Timeout time.Duration
+	// Content looks into images, for rules with `matchesContent`, once all else is
+	// met; nil leaves those Undetermined.
+	Content ContentFunc
 	// Now is the clock; nil is time.Now.
 	Now func() time.Time
+	// Judged is told of each digest that the policy has decided on, with all that was
+	// found about it, before the answer is given; from several goroutines. nil asks for
+	// nothing.
+	Judged func(policy.Image, policy.Decision)
 }
 
 // Gate judges images under one policy. Safe for concurrent use.

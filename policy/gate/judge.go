@@ -119,6 +119,9 @@ func (j *judging) decide(ctx context.Context) outcome {
 		return outcome{decision: policy.Decision{Verdict: policy.Undetermined, Reason: verify.ReasonTrustRootInvalid, Rule: j.plan.Rule, Warnings: []string{err.Error()}}}
 	}
 	target := j.place(image.Target.Subject, j.options.Platform)
+	if j.index != nil {
+		target.part.Index = j.index.Digest
+	}
 	places, err := j.look(ctx, target)
 	if errors.Is(err, oci.ErrNotFound) && j.manifest == nil {
 		return j.noImage()
@@ -138,9 +141,11 @@ func (j *judging) decide(ctx context.Context) outcome {
 	}
 	decision := settle()
 	all := append([]*place{target}, places...)
-	if decision.Verdict != policy.Allow && err == nil {
-		unmet := unmetPlaces(decision, all)
+	if unmet := unmetPlaces(j.plan, decision, all); len(unmet) > 0 && err == nil {
 		parallel(len(unmet), func(i int) { unmet[i].lookAtTags(ctx) })
+		decision = settle()
+	}
+	if j.options.Content != nil && open(decision) && j.lookInside(ctx, decision, all) {
 		decision = settle()
 	}
 	if decision.Verdict == policy.Deny {
@@ -155,6 +160,9 @@ func (j *judging) decide(ctx context.Context) outcome {
 		decision.Warnings = append(decision.Warnings, hints...)
 	}
 	decision.Warnings = append(decision.Warnings, otherNames(j.target.Name, all)...)
+	if j.options.Judged != nil {
+		j.options.Judged(image, decision)
+	}
 	return outcome{decision: decision, unseen: unseen(all)}
 }
 
@@ -228,8 +236,12 @@ func (j *judging) addUnsigned(index *oci.Manifest, target *place, places []*plac
 	}
 }
 
-// unmetPlaces returns the digests on which something is still wanted.
-func unmetPlaces(decision policy.Decision, all []*place) []*place {
+// unmetPlaces returns the digests that must be looked at further: those on which
+// something is still wanted, or all where a later find can undo an earlier one.
+func unmetPlaces(plan policy.Plan, decision policy.Decision, all []*place) []*place {
+	if plan.Everywhere {
+		return all
+	}
 	open := make(map[digest.Digest]bool)
 	for _, d := range decision.Demands {
 		if d.Verdict != policy.Allow {

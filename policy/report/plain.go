@@ -7,21 +7,29 @@ import (
 	"unicode/utf8"
 )
 
-// maxPlain bounds the characters of one text in a report for people.
-const maxPlain = 400
+const (
+	// maxPlain bounds the characters of one text in a report for people.
+	maxPlain = 400
+	// maxMessage bounds a message that is put together from several texts.
+	maxMessage = 4 * maxPlain
+)
 
 // Plain makes an untrusted text safe for a terminal, a log and a CI system's
 // command scanner: control characters, line ends, marks that turn the writing
 // direction, invisible characters and broken UTF-8 are written as \u{…}, and
 // long texts are cut. Printable text of every script stays as it is.
-func Plain(text string) string {
-	if clean(text) {
+func Plain(text string) string { return plainUpTo(text, maxPlain) }
+
+// plainUpTo is Plain with another bound.
+func plainUpTo(text string, limit int) string {
+	if clean(text, limit) {
 		return text
 	}
 	var b strings.Builder
 	written := 0
+	first := len(text) - len(strings.TrimLeft(text, " "))
 	for i, r := range text {
-		if written == maxPlain {
+		if written == limit {
 			fmt.Fprintf(&b, "… (%d bytes)", len(text))
 			break
 		}
@@ -34,6 +42,8 @@ func Plain(text string) string {
 			fmt.Fprintf(&b, `\u{%x}`, r)
 		case r == '#' && strings.HasPrefix(text[i:], "##["):
 			b.WriteString(`\u{23}`) // an old workflow command, found anywhere in a line
+		case i == first && strings.HasPrefix(text[i:], "::"):
+			b.WriteString(`\u{3a}`) // a workflow command, found behind spaces too
 		default:
 			b.WriteRune(r)
 		}
@@ -42,8 +52,8 @@ func Plain(text string) string {
 }
 
 // clean reports whether a text needs no change.
-func clean(text string) bool {
-	if len(text) > maxPlain || strings.Contains(text, "##[") || !utf8.ValidString(text) {
+func clean(text string, limit int) bool {
+	if len(text) > limit || strings.Contains(text, "##[") || strings.HasPrefix(strings.TrimLeft(text, " "), "::") || !utf8.ValidString(text) {
 		return false
 	}
 	for _, r := range text {

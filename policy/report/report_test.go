@@ -165,6 +165,8 @@ func TestWorstImageDecides(t *testing.T) {
 var hostile = map[string]string{
 	"escape sequence":       "a\x1b[2J\x1b[31mb",
 	"line feed and command": "x\n::set-output name=verdict::allow",
+	"command":               "::error::all is well",
+	"command after spaces":  "  ::stop-commands::x",
 	"carriage return":       "DENY\rALLOW",
 	"old command":           "x ##[set-env name=PATH]evil",
 	"right to left":         "app\u202egnp.exe",

@@ -52,6 +52,15 @@ func (r *Report) WriteText(w io.Writer, style Style) error {
 type text struct {
 	buffer bytes.Buffer
 	style  Style
+	all    bool // list every refused piece
+}
+
+// lines returns what was written, line by line.
+func (t *text) lines() []string {
+	if t.buffer.Len() == 0 {
+		return nil
+	}
+	return strings.Split(strings.TrimSuffix(t.buffer.String(), "\n"), "\n")
 }
 
 func (t *text) line(s string) { t.buffer.WriteString(strings.TrimRight(s, " ") + "\n") }
@@ -91,11 +100,22 @@ func (t *text) image(r *Report, i *Image) {
 		rule = "rule " + i.Rule
 	}
 	t.field("policy", fmt.Sprintf("%s of %s (%s)", rule, r.Policy.Name, r.Policy.Digest.Short()))
-	if i.Error != "" {
-		t.field("error", i.Error)
+	if i.Warned != nil {
+		t.field("warned", describeWarned(i.Warned))
+	}
+	if !i.Until.IsZero() {
+		t.field("until", instant(i.Until)+", when this may change for the same evidence")
 	}
 	for _, d := range i.Demands {
 		t.demand(i, d)
+	}
+	t.remarks(i)
+}
+
+// remarks says what stands below an image's demands.
+func (t *text) remarks(i *Image) {
+	if i.Error != "" {
+		t.field("error", i.Error)
 	}
 	for _, u := range i.Unseen {
 		t.field("not seen", string(u.Reason)+": "+u.Detail)
@@ -109,14 +129,7 @@ func (t *text) image(r *Report, i *Image) {
 }
 
 func (t *text) demand(i *Image, d policy.Demand) {
-	state := "met"
-	switch d.Verdict {
-	case policy.Allow:
-	case policy.Deny:
-		state = "not met"
-	default:
-		state = "could not be checked"
-	}
+	state := stateWord(&d)
 	if d.Reason != "" {
 		state += " (" + string(d.Reason) + ")"
 	}
@@ -129,16 +142,22 @@ func (t *text) demand(i *Image, d policy.Demand) {
 	t.field(d.Name, state)
 	t.more("wanted:  " + d.Wanted)
 	t.more("found:   " + d.Found)
+	if d.Skipped != nil {
+		t.more("skipped: " + describeSkipped(d.Skipped))
+	}
+	if !d.Until.IsZero() {
+		t.more("until:   " + instant(d.Until))
+	}
 	refused := 0
 	for _, a := range d.Tried {
 		if !a.Accepted {
-			if refused++; refused > maxRefused {
+			if refused++; refused > maxRefused && !t.all {
 				continue
 			}
 		}
 		t.attempt(a)
 	}
-	if refused > maxRefused {
+	if refused > maxRefused && !t.all {
 		t.more(fmt.Sprintf("refused: %d more; --output json lists them", refused-maxRefused))
 	}
 	if d.Hint != "" {
@@ -164,7 +183,9 @@ func (t *text) attempt(a policy.Attempt) {
 	}
 	t.more("counted: " + what)
 	t.more("         in " + a.Origin)
-	t.witnesses(a)
+	for _, l := range witnessLines(&a) {
+		t.more(fmt.Sprintf("         %-9s %s", l.Name+":", l.Value))
+	}
 	if len(a.Checks) > 0 {
 		steps := make([]string, len(a.Checks))
 		for i, step := range a.Checks {

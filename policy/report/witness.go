@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -8,29 +9,26 @@ import (
 	"github.com/hallmark-project/hallmark/policy"
 )
 
-// witnesses lists who vouches for keyless evidence, each on a line.
-func (t *text) witnesses(a policy.Attempt) {
+// line is one named text.
+type line struct{ Name, Value string }
+
+// witnessLines says who vouches for keyless evidence.
+func witnessLines(a *policy.Attempt) []line {
+	var all []line
 	if i := a.Identity; i != nil {
-		t.more(fmt.Sprintf("         identity: %s (%s)", i.Subject, i.Type))
+		all = append(all, line{"identity", fmt.Sprintf("%s (%s)", i.Subject, i.Type)})
 		if i.Issuer != "" {
-			t.more("         issuer:   " + i.Issuer)
+			all = append(all, line{"issuer", i.Issuer})
 		}
-		root := i.TrustRoot
-		if root == "" {
-			root = "one without a name"
-		}
-		t.more(fmt.Sprintf("         root:     %s (%s)", root, i.Root.Short()))
+		all = append(all, line{"root", fmt.Sprintf("%s (%s)", cmp.Or(i.TrustRoot, "one without a name"), i.Root.Short())})
 	}
 	for _, signed := range a.Times {
-		t.more(fmt.Sprintf("         signed:   %s, says the %s", signed.Time.UTC().Format(time.RFC3339), named(signed.Source, signed.URI)))
+		all = append(all, line{"signed", instant(signed.Time) + ", says the " + named(signed.Source, signed.URI)})
 	}
 	for _, entry := range a.Log {
-		of := entry.URI
-		if of == "" {
-			of = entry.LogID
-		}
-		t.more(fmt.Sprintf("         log:      entry %d of %s", entry.Index, of))
+		all = append(all, line{"log", fmt.Sprintf("entry %d of %s", entry.Index, cmp.Or(entry.URI, entry.LogID))})
 	}
+	return all
 }
 
 // named says "tsa" or "tsa https://…".
@@ -47,7 +45,7 @@ func (r TrustRoot) describe() string {
 	if r.Fetched.IsZero() {
 		return text
 	}
-	return text + ", fetched " + r.Fetched.UTC().Format(time.RFC3339) + ", " + age(time.Duration(r.AgeSeconds)*time.Second) + " ago"
+	return text + ", fetched " + instant(r.Fetched) + ", " + age(time.Duration(r.AgeSeconds)*time.Second) + " ago"
 }
 
 // age rounds a duration for people.

@@ -39,7 +39,7 @@ type referrer struct {
 	ArtifactType  string            `json:"artifactType"`
 	Config        oci.Descriptor    `json:"config"`
 	Layers        []oci.Descriptor  `json:"layers"`
-	Subject       *oci.Descriptor   `json:"subject"`
+	Subject       *oci.Descriptor   `json:"subject,omitempty"`
 	Annotations   map[string]string `json:"annotations,omitempty"`
 }
 

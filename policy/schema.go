@@ -1,0 +1,12 @@
+package policy
+
+import _ "embed"
+
+//go:embed schema.json
+var schemaJSON string
+
+// Schema returns a JSON Schema (draft 2020-12) of the policy language, for editors. It
+// is written from the same types as the reader, and is weaker than it: what the
+// schema refuses, [Parse] refuses; what names must exist, what patterns and
+// conditions mean, and what contradicts itself only [Parse] knows.
+func Schema() []byte { return []byte(schemaJSON) }
