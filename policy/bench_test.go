@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/hallmark-project/hallmark/attest/predicate"
 	"github.com/hallmark-project/hallmark/verify"
@@ -66,19 +65,14 @@ func BenchmarkDecide50Facts(b *testing.B) {
 	}
 }
 
-// TestSpeed keeps the orders of magnitude: what a slow machine under load still
-// reaches. The benchmarks say more.
-func TestSpeed(t *testing.T) {
+// TestAllocations keeps budgets that may only fall; the benchmarks measure time.
+func TestAllocations(t *testing.T) {
 	p := parse(t, strings.NewReplacer("release, ops], atLeast: 2", "release]", "platforms: all", "platforms: index", "test-result/v0.1\n          from: [release]", "test-result/v0.1\n          from: [ops]").Replace(full))
 	img := fiftyFacts(t)
 	if n := testing.AllocsPerRun(20, func() { p.Decide(img, noon) }); n > 500 {
 		t.Errorf("a decision on 50 facts makes %.0f allocations", n)
 	}
-	start := time.Now()
 	many := parse(t, manyRules(1000))
-	if took := time.Since(start); took > 2*time.Second {
-		t.Errorf("1,000 rules are read in %s", took)
-	}
 	if n := testing.AllocsPerRun(20, func() { many.governs("registry.acme.example/team-700/app", noon) }); n > 5 {
 		t.Errorf("finding a rule among 1,000 makes %.0f allocations", n)
 	}
