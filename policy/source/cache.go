@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/hallmark-project/hallmark/attest/digest"
@@ -18,6 +20,9 @@ import (
 const (
 	maxManifestBytes = 64 << 10
 	maxSeenBytes     = 4 << 10
+	// maxKept bounds the policies that are kept; the oldest go first. What tags were seen
+	// with is never forgotten: it has some hundred bytes for each tag.
+	maxKept = 200
 )
 
 // Cache keeps policies in a folder: each under its digest and the signer that it was
@@ -63,6 +68,26 @@ func (c Cache) save(d, signer digest.Digest, manifest, data []byte) {
 	}
 	raw := fmt.Appendf(nil, "%d\n", len(manifest))
 	_ = c.write(c.path("policy", d.String(), signer.String()), append(append(raw, manifest...), data...)) // it is fetched again
+	c.trim()
+}
+
+// trim takes away the oldest policies above the limit.
+func (c Cache) trim() {
+	names, err := fs.Glob(os.DirFS(c.Dir), "policy-*")
+	if err != nil || len(names) <= maxKept {
+		return
+	}
+	written := func(name string) time.Time {
+		info, err := os.Lstat(filepath.Join(c.Dir, name))
+		if err != nil {
+			return time.Time{}
+		}
+		return info.ModTime()
+	}
+	slices.SortFunc(names, func(a, b string) int { return written(a).Compare(written(b)) })
+	for _, name := range names[:len(names)-maxKept] {
+		os.Remove(filepath.Join(c.Dir, name))
+	}
 }
 
 // forward refuses an older policy under a tag than the newest that was seen there with

@@ -345,3 +345,34 @@ func TestParseReference(t *testing.T) {
 		}
 	}
 }
+
+// TestCacheIsBounded: the oldest policies go, the newest and what tags were seen with
+// stay.
+func TestCacheIsBounded(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	pushed := w.sign(w.put("v1", artifact{}), w.key)
+	if _, err := w.fetch(w.fetcher(w.key), pushed.TagRef()); err != nil {
+		t.Fatal(err)
+	}
+	old := time.Unix(1, 0)
+	for i := range 300 {
+		name := filepath.Join(w.cache.Dir, "policy-"+digest.FromBytes([]byte{byte(i), byte(i >> 8)}).Hex())
+		if err := errors.Join(os.WriteFile(name, nil, 0o600), os.Chtimes(name, old, old)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	newest := w.sign(w.put("v2", artifact{created: newer}), w.key)
+	if _, err := w.fetch(w.fetcher(w.key), newest.Ref()); err != nil {
+		t.Fatal(err)
+	}
+	if kept := len(glob(t, w.cache.Dir, "policy-*")); kept != 200 {
+		t.Errorf("%d are kept", kept)
+	}
+	glob(t, w.cache.Dir, "tag-*")
+	for _, one := range []registrytest.Pushed{pushed, newest} {
+		if got, err := w.fetch(w.fetcher(w.key), one.Ref()); err != nil || !got.Cached {
+			t.Errorf("%s: %+v, %v", one.Digest.Short(), got.Cached, err)
+		}
+	}
+}
