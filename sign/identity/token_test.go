@@ -129,7 +129,7 @@ func TestTokenIsNeverPrinted(t *testing.T) {
 	var logged bytes.Buffer
 	slog.New(slog.NewTextHandler(&logged, nil)).Info("x", "token", token, "holder", holder)
 	slog.New(slog.NewJSONHandler(&logged, nil)).Info("x", "token", token, "holder", holder)
-	asJSON, err := json.Marshal(token)
+	asJSON, err := json.Marshal(map[string]any{"token": token})
 	if err != nil {
 		t.Fatal(err)
 	}

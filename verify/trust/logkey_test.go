@@ -53,18 +53,17 @@ func TestKeysOfLogs(t *testing.T) {
 		details protocommon.PublicKeyDetails
 		good    bool
 	}{
-		"KE-12 ECDSA P-256":               {curve(elliptic.P256()), protocommon.PublicKeyDetails_PKIX_ECDSA_P256_SHA_256, true},
-		"KE-12 ECDSA P-384":               {curve(elliptic.P384()), protocommon.PublicKeyDetails_PKIX_ECDSA_P384_SHA_384, true},
-		"KE-12 Ed25519":                   {encode(edwards, err), protocommon.PublicKeyDetails_PKIX_ED25519, true},
-		"KE-12 RSA 2048":                  {modulus(2048), protocommon.PublicKeyDetails_PKIX_RSA_PKCS1V15_2048_SHA256, true},
-		"KE-12 Ed25519 that is an ECDSA":  {curve(elliptic.P256()), protocommon.PublicKeyDetails_PKIX_ED25519, false},
-		"KE-12 ECDSA that is an Ed25519":  {encode(edwards, err), protocommon.PublicKeyDetails_PKIX_ECDSA_P256_SHA_256, false},
-		"KE-12 RSA that is an ECDSA":      {curve(elliptic.P256()), protocommon.PublicKeyDetails_PKIX_RSA_PKCS1V15_2048_SHA256, false},
-		"KE-12 an unspecified kind":       {curve(elliptic.P256()), protocommon.PublicKeyDetails_PUBLIC_KEY_DETAILS_UNSPECIFIED, false},
-		"KE-12 no key":                    {[]byte("no key"), protocommon.PublicKeyDetails_PKIX_ECDSA_P256_SHA_256, false},
-		"KE-12 a key and something more":  {append(curve(elliptic.P256()), 0), protocommon.PublicKeyDetails_PKIX_ECDSA_P256_SHA_256, false},
-		"KE-12 a curve of 224 bits":       {curve(elliptic.P224()), protocommon.PublicKeyDetails_PKIX_ECDSA_P256_SHA_256, false},
-		"KE-12 a post-quantum experiment": {curve(elliptic.P256()), protocommon.PublicKeyDetails_LMS_SHA256, false},
+		"KE-12 ECDSA P-256":              {curve(elliptic.P256()), protocommon.PublicKeyDetails_PKIX_ECDSA_P256_SHA_256, true},
+		"KE-12 ECDSA P-384":              {curve(elliptic.P384()), protocommon.PublicKeyDetails_PKIX_ECDSA_P384_SHA_384, true},
+		"KE-12 Ed25519":                  {encode(edwards, err), protocommon.PublicKeyDetails_PKIX_ED25519, true},
+		"KE-12 RSA 2048":                 {modulus(2048), protocommon.PublicKeyDetails_PKIX_RSA_PKCS1V15_2048_SHA256, true},
+		"KE-12 Ed25519 that is an ECDSA": {curve(elliptic.P256()), protocommon.PublicKeyDetails_PKIX_ED25519, false},
+		"KE-12 ECDSA that is an Ed25519": {encode(edwards, err), protocommon.PublicKeyDetails_PKIX_ECDSA_P256_SHA_256, false},
+		"KE-12 RSA that is an ECDSA":     {curve(elliptic.P256()), protocommon.PublicKeyDetails_PKIX_RSA_PKCS1V15_2048_SHA256, false},
+		"KE-12 an unspecified kind":      {curve(elliptic.P256()), protocommon.PublicKeyDetails_PUBLIC_KEY_DETAILS_UNSPECIFIED, false},
+		"KE-12 no key":                   {[]byte("no key"), protocommon.PublicKeyDetails_PKIX_ECDSA_P256_SHA_256, false},
+		"KE-12 a key and something more": {append(curve(elliptic.P256()), 0), protocommon.PublicKeyDetails_PKIX_ECDSA_P256_SHA_256, false},
+		"KE-12 a curve of 224 bits":      {curve(elliptic.P224()), protocommon.PublicKeyDetails_PKIX_ECDSA_P256_SHA_256, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
