@@ -141,5 +141,5 @@ func (a *app) verifySealed(ctx context.Context, f *verifyFlags, images []string)
 	r := report.New(s.policy, at, answers...)
 	a.setAge(r)
 	r.Insecure = append(r.Insecure, f.insecure()...)
-	return a.conclude(ctx, r, f.output)
+	return a.conclude(ctx, r, f.output, f.outputFile)
 }

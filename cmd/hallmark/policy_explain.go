@@ -70,7 +70,7 @@ func (a *app) policyExplain(ctx context.Context, f *policyExplainFlags, images [
 		return err
 	}
 	if f.output == "json" {
-		return a.conclude(ctx, r, f.output)
+		return a.conclude(ctx, r, f.output, "")
 	}
 	for i, image := range r.Images {
 		if i > 0 {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -13,7 +14,7 @@ import (
 )
 
 type replayFlags struct {
-	policy, at, image, platform, output string
+	policy, at, image, platform, output, outputFile string
 }
 
 func newReplayCommand(a *app) *cobra.Command {
@@ -44,8 +45,9 @@ checked, 64 wrong usage.`,
 	flags.StringVar(&f.at, "at", "", "judge at this time, such as 2027-01-01T00:00:00Z, in place of the recorded one")
 	flags.StringVar(&f.image, "image", "", "judge only this image of the record")
 	flags.StringVar(&f.platform, "platform", "", "judge this platform's manifest below an index, such as linux/arm64")
-	flags.StringVar(&f.output, "output", "text", "text or json")
-	completeFlag(cmd, "output", "text", "json")
+	flags.StringVar(&f.output, "output", "text", strings.Join(reportFormats, ", "))
+	flags.StringVar(&f.outputFile, "output-file", "", "write the report to this file instead of standard output")
+	completeFlag(cmd, "output", reportFormats...)
 	return cmd
 }
 
@@ -54,14 +56,14 @@ func (a *app) replay(ctx context.Context, f *replayFlags, path string) error {
 	if err != nil {
 		return err
 	}
-	return a.conclude(ctx, r, f.output)
+	return a.conclude(ctx, r, f.output, f.outputFile)
 }
 
 // replayed judges a record as the flags say, and returns the policy that it did so by.
 func (a *app) replayed(ctx context.Context, f *replayFlags, path string) (*report.Report, *policy.Policy, error) {
 	o := record.Options{Platform: f.platform, Image: f.image}
-	if f.output != "text" && f.output != "json" {
-		return nil, nil, usageError("--output is text or json, not %q", f.output)
+	if err := checkReportFormat(f.output); err != nil {
+		return nil, nil, err
 	}
 	if f.platform != "" && !platformText.MatchString(f.platform) {
 		return nil, nil, hint(usageError("%q is no platform", f.platform), "a platform is OS/ARCHITECTURE, such as linux/arm64, or linux/arm/v7")

@@ -30,6 +30,7 @@ type verifyFlags struct {
 	platform    string
 	as          string
 	output      string
+	outputFile  string
 	record      string
 	concurrency int
 	timeout     time.Duration
@@ -83,7 +84,8 @@ could not be checked; 64 wrong usage.`,
 	flags.BoolVar(&f.printPolicy, "print-policy", false, "print the policy in full: to standard output without an image, else to standard error")
 	flags.StringVar(&f.platform, "platform", "", "judge this platform's manifest below an index, such as linux/arm64")
 	flags.StringVar(&f.as, "as", "", "the image name that the policy's rules see, for oci-dir: and oci-archive:")
-	flags.StringVar(&f.output, "output", "text", "text or json")
+	flags.StringVar(&f.output, "output", "text", strings.Join(reportFormats, ", "))
+	flags.StringVar(&f.outputFile, "output-file", "", "write the report to this file instead of standard output")
 	flags.StringVar(&f.record, "record", "", "write everything that was seen to this file, for hallmark replay and hallmark policy test")
 	flags.BoolVar(&f.noCache, "no-cache", false, "where a rule compares SBOMs with images, read the layers anew and keep nothing")
 	flags.IntVar(&f.concurrency, "concurrency", 16, "how many images are judged at a time")
@@ -98,8 +100,8 @@ could not be checked; 64 wrong usage.`,
 
 func (f *verifyFlags) check(images []string) error {
 	switch {
-	case f.output != "text" && f.output != "json":
-		return usageError("--output is text or json, not %q", f.output)
+	case checkReportFormat(f.output) != nil:
+		return checkReportFormat(f.output)
 	case f.policy != "" && len(f.keys) > 0:
 		return hint(usageError("--policy and --key contradict each other"), "name the key in the policy, or give --key alone")
 	case f.named() && (f.policy != "" || len(f.keys) > 0):
@@ -231,15 +233,15 @@ func (a *app) verify(ctx context.Context, f *verifyFlags, images []string) error
 	}
 	if f.attestSummary {
 		if err := a.attestSummaries(ctx, f, p, at, judged, r.Images, targets); err != nil {
-			return errors.Join(a.printReport(r, f.output), err)
+			return errors.Join(a.printReport(r, f.output, f.outputFile), err)
 		}
 	}
-	return a.conclude(ctx, r, f.output)
+	return a.conclude(ctx, r, f.output, f.outputFile)
 }
 
 // conclude prints the report and ends with its verdict.
-func (a *app) conclude(ctx context.Context, r *report.Report, output string) error {
-	if err := a.printReport(r, output); err != nil {
+func (a *app) conclude(ctx context.Context, r *report.Report, output, file string) error {
+	if err := a.printReport(r, output, file); err != nil {
 		return undetermined(err)
 	}
 	if err := ctx.Err(); err != nil {
@@ -252,14 +254,6 @@ func (a *app) conclude(ctx context.Context, r *report.Report, output string) err
 		return exitError{exitDeny}
 	}
 	return exitError{exitUndetermined}
-}
-
-// printReport writes the report to standard output.
-func (a *app) printReport(r *report.Report, output string) error {
-	if output == "json" {
-		return r.WriteJSON(a.stdout)
-	}
-	return r.WriteText(a.stdout, report.Style{Colour: a.colour()})
 }
 
 // colour reports whether a person sees standard output and wants colours

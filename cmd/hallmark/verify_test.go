@@ -181,6 +181,7 @@ func TestVerifyFlagsHaveEffect(t *testing.T) {
 		"platform":            {{[]string{index.Ref(), "--key", w.keyFile}, 1, "stands on its platform"}, {[]string{index.Ref(), "--key", w.keyFile, "--platform", "linux/amd64"}, 0, "linux/amd64"}},
 		"as":                  {{[]string{layout, "--policy", named}, 1, "POLICY_NO_MATCH"}, {[]string{layout, "--policy", named, "--as", "acme.example/app"}, 0, "ALLOW"}},
 		"output":              {{[]string{w.signed.Ref(), "--key", w.keyFile}, 0, "ALLOW"}, {[]string{w.signed.Ref(), "--key", w.keyFile, "--output", "json"}, 0, `"verdict": "allow"`}},
+		"output-file":         {{[]string{w.signed.Ref(), "--key", w.keyFile}, 0, "ALLOW"}, {[]string{w.signed.Ref(), "--key", w.keyFile, "--output-file", filepath.Join(w.dir, "report")}, 0, "report in"}},
 		"concurrency":         {{[]string{w.signed.Ref(), "--key", w.keyFile, "--concurrency", "1"}, 0, "ALLOW"}, {[]string{w.signed.Ref(), "--key", w.keyFile, "--concurrency", "0"}, 64, "--concurrency"}},
 		"timeout":             {{[]string{w.signed.Ref(), "--key", w.keyFile, "--timeout", "1m"}, 0, "ALLOW"}, {[]string{slow.signed.Ref(), "--key", slow.keyFile, "--timeout", "200ms"}, 2, "REGISTRY_UNREACHABLE"}},
 		"record":              {{[]string{w.signed.Ref(), "--key", w.keyFile}, 0, "ALLOW"}, {[]string{w.signed.Ref(), "--key", w.keyFile, "--record", w.keyFile + "/no/folder"}, 2, "not a directory"}},
