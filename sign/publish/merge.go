@@ -18,7 +18,7 @@ const (
 	// leastPause is how long an entry must stay where conditions may be ignored.
 	// It grows with the time that a read and a write take here, since another
 	// writer may have read the list that long ago and may write it still.
-	leastPause = 100 * time.Millisecond
+	leastPause = 300 * time.Millisecond
 )
 
 // change makes the next content of a tag out of the current one, nil where there is
