@@ -83,11 +83,13 @@ func asStamper(c *x509.Certificate) {
 	c.KeyUsage, c.ExtKeyUsage = x509.KeyUsageDigitalSignature, []x509.ExtKeyUsage{x509.ExtKeyUsageTimeStamping}
 }
 
-// revoke makes a list in force for 30 days from epoch.
+// revoke makes a list in force for 30 days from epoch. The given one, which tests share,
+// stays as it is.
 func revoke(t testing.TB, issuer *member, list *x509.RevocationList) []byte {
 	t.Helper()
-	list.Number, list.ThisUpdate, list.NextUpdate = big.NewInt(1), epoch, epoch.AddDate(0, 0, 30)
-	der, err := x509.CreateRevocationList(rand.Reader, list, issuer.certificate, issuer.key)
+	dated := *list
+	dated.Number, dated.ThisUpdate, dated.NextUpdate = big.NewInt(1), epoch, epoch.AddDate(0, 0, 30)
+	der, err := x509.CreateRevocationList(rand.Reader, &dated, issuer.certificate, issuer.key)
 	if err != nil {
 		t.Fatal(err)
 	}
