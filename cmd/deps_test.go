@@ -55,6 +55,7 @@ var rules = []rule{
 	{"policy/record", []string{"attest/digest", "attest/predicate", "attest/strictjson", "attest/wording", "policy", "policy/gate", "policy/report", "verify", "verify/evidence", "verify/oci"}, append([]string{module + "/sign", module + "/sbom", "github.com/sigstore/cosign", "github.com/anchore/"}, cloud...)},
 	{"policy/suite", []string{"policy", "policy/record", "policy/report", "verify"}, append([]string{module + "/sign", module + "/sbom", "github.com/sigstore/cosign", "github.com/anchore/"}, cloud...)},
 	{"policy/learn", []string{"attest/predicate", "policy", "policy/gate", "verify", "verify/evidence", "verify/oci", "verify/trust"}, append([]string{module + "/sign", module + "/sbom", "github.com/sigstore/cosign", "github.com/anchore/"}, cloud...)},
+	{"policy/workload", []string{"attest/wording"}, append([]string{"net/http", module + "/verify", module + "/sign", module + "/sbom", "k8s.io/"}, cloud...)},
 	{"policy/source", []string{"attest/digest", "policy", "policy/gate", "verify/oci"}, append([]string{module + "/sign", module + "/sbom", "github.com/sigstore/cosign", "github.com/anchore/"}, cloud...)},
 	{"sbom", []string{"attest", "attest/digest", "attest/strictjson", "attest/predicate", "verify/oci"}, []string{module + "/sign", module + "/policy"}},
 	{"sign", []string{"attest", "attest/digest", "attest/bundle", "verify", "verify/trust"}, append([]string{module + "/sbom", module + "/policy", "github.com/anchore/"}, cloud...)},
@@ -165,7 +166,7 @@ func importPath(packages map[string]goPackage, from, to string) []string {
 // mutable package variable where evidence is judged.
 func TestPurePackagesTouchNothing(t *testing.T) {
 	t.Parallel()
-	for _, dir := range []string{"attest", "attest/digest", "attest/strictjson", "attest/wording", "attest/bundle", "attest/predicate", "verify", "verify/trust", "policy"} {
+	for _, dir := range []string{"attest", "attest/digest", "attest/strictjson", "attest/wording", "attest/bundle", "attest/predicate", "verify", "verify/trust", "policy", "policy/workload"} {
 		files := token.NewFileSet()
 		for _, file := range parseFolder(t, files, filepath.Join("..", dir)) {
 			checkPure(t, files, file)
