@@ -1,0 +1,173 @@
+package live
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/hallmark-project/hallmark/attest/digest"
+	"github.com/hallmark-project/hallmark/policy"
+	"github.com/hallmark-project/hallmark/policy/gate"
+	"github.com/hallmark-project/hallmark/policy/report"
+	"github.com/hallmark-project/hallmark/verify"
+	"github.com/hallmark-project/hallmark/verify/trust/tuf"
+)
+
+// Snapshot is what was in force at one load. It is immutable and safe for concurrent
+// use.
+type Snapshot struct {
+	cluster    *part
+	namespaces map[string]*part
+	source     gate.Source
+	loaded     time.Time
+	now        func() time.Time
+	maxAge     time.Duration
+}
+
+// part is one policy and the gate that judges under it.
+type part struct {
+	policy *policy.Policy
+	gate   *gate.Gate
+	trust  *tuf.State // that the policy rests on; nil where it does not
+}
+
+// Digest is that of the cluster policy.
+func (s *Snapshot) Digest() digest.Digest { return s.cluster.policy.Digest() }
+
+// Policy is the cluster policy.
+func (s *Snapshot) Policy() *policy.Policy { return s.cluster.policy }
+
+// Namespaces are the namespaces that have a policy of their own, in order.
+func (s *Snapshot) Namespaces() []string { return sortedNames(s.namespaces) }
+
+// Namespace is the policy of a namespace, or nil.
+func (s *Snapshot) Namespace(name string) *policy.Policy {
+	if one := s.namespaces[name]; one != nil {
+		return one.policy
+	}
+	return nil
+}
+
+// Loaded is when the snapshot was loaded.
+func (s *Snapshot) Loaded() time.Time { return s.loaded }
+
+// Source is what images are looked up with, unless a target brings its own.
+func (s *Snapshot) Source() gate.Source { return s.source }
+
+// Target reads a reference to an image of the snapshot's source.
+func (s *Snapshot) Target(text string) gate.Target { return s.cluster.gate.Target(text) }
+
+// SetAge tells a report how old the trust state is that its certificates were proved
+// with.
+func (s *Snapshot) SetAge(r *report.Report) {
+	for _, one := range s.parts() {
+		if one.trust != nil {
+			r.SetFetched(rootDigest(one.trust), one.trust.Fetched())
+		}
+	}
+}
+
+func (s *Snapshot) parts() []*part {
+	all := []*part{s.cluster}
+	for _, name := range s.Namespaces() {
+		all = append(all, s.namespaces[name])
+	}
+	return all
+}
+
+// Judge judges images for a namespace; "" is none. The answers are in the order of the
+// targets. Each is allowed only if the cluster policy and the namespace's policy, where
+// there is one, both allow the same digest; of two refusals Deny counts before
+// Undetermined. What the namespace policy said stands in the answer with its demands
+// after those of the cluster policy.
+func (s *Snapshot) Judge(ctx context.Context, namespace string, targets []gate.Target) []*report.Image {
+	images := s.judge(ctx, s.cluster, targets)
+	own := s.namespaces[namespace]
+	if own == nil {
+		return images
+	}
+	// The namespace policy judges the digest that the cluster policy judged: a tag that
+	// moves in between cannot make two halves of an Allow out of two images.
+	var second []gate.Target
+	var of []int
+	for i, image := range images {
+		if image.Verdict == policy.Deny || image.Digest.IsZero() || targets[i].Err != nil {
+			continue
+		}
+		t := targets[i]
+		t.Reference.Tag, t.Reference.Digest = "", image.Digest
+		second, of = append(second, t), append(of, i)
+	}
+	if len(second) == 0 {
+		return images
+	}
+	for n, more := range s.judge(ctx, own, second) {
+		images[of[n]] = combine(images[of[n]], more, namespace)
+	}
+	return images
+}
+
+// judge judges under one policy, if what it rests on is not too old.
+func (s *Snapshot) judge(ctx context.Context, one *part, targets []gate.Target) []*report.Image {
+	if one.trust != nil {
+		if err := one.trust.CheckAge(s.now(), s.maxAge); err != nil {
+			return tooOld(targets, err)
+		}
+	}
+	return one.gate.JudgeTargets(ctx, targets)
+}
+
+// tooOld is the answer for all images when the trust state is.
+func tooOld(targets []gate.Target, err error) []*report.Image {
+	images := make([]*report.Image, len(targets))
+	for i, t := range targets {
+		images[i] = &report.Image{
+			Image: t.Text, Name: t.Name, Digest: t.Reference.Digest,
+			Decision: policy.Decision{Verdict: policy.Undetermined, Reason: verify.ReasonTrustRootExpired},
+			Error:    fmt.Sprintf("the trust state: %v", err),
+			Hint:     "run hallmark trust update, and give the server the new state",
+		}
+	}
+	return images
+}
+
+// combine joins what two policies said about one digest: the worse verdict wins.
+func combine(cluster, own *report.Image, namespace string) *report.Image {
+	all := *cluster
+	worse := cluster
+	if severity(own.Verdict) > severity(cluster.Verdict) {
+		worse = own
+	}
+	all.Verdict, all.Reason, all.Error, all.Hint = worse.Verdict, worse.Reason, worse.Error, worse.Hint
+	all.Rule = cluster.Rule
+	if own.Rule != "" && worse == own {
+		all.Rule = namespace + "/" + own.Rule
+	}
+	all.Demands = slices.Concat(cluster.Demands, own.Demands)
+	all.Warnings = slices.Clone(cluster.Warnings)
+	for _, w := range own.Warnings {
+		if !slices.Contains(all.Warnings, w) {
+			all.Warnings = append(all.Warnings, w)
+		}
+	}
+	all.Unseen = slices.Concat(cluster.Unseen, own.Unseen)
+	if all.Warned == nil {
+		all.Warned = own.Warned
+	}
+	if all.Until.IsZero() || !own.Until.IsZero() && own.Until.Before(all.Until) {
+		all.Until = own.Until
+	}
+	return &all
+}
+
+// severity orders verdicts: Deny is worse than Undetermined.
+func severity(v policy.Verdict) int {
+	switch v {
+	case policy.Allow:
+		return 0
+	case policy.Deny:
+		return 2
+	}
+	return 1
+}
