@@ -59,6 +59,12 @@ type Options struct {
 	AlsoPull []Reference
 	// Reach limits where connections go; zero is anywhere.
 	Reach Reach
+	// Hosts, when there are any, are the only registries that the client asks: each a
+	// host with its port, if it has one, as references name it. A reference to another
+	// one is refused with [ErrHostRefused] before anything is sent. It is about the hosts of
+	// references: the token servers and blob stores that a listed registry names are
+	// followed as Reach allows. See [CheckHost].
+	Hosts []string
 	// Proxy chooses a proxy for a request; nil is as HTTPS_PROXY and its kin say.
 	Proxy func(*http.Request) (*url.URL, error)
 	// Transport replaces the network, in tests; nil is the real one.
@@ -71,6 +77,7 @@ type Client struct {
 	options Options
 	base    http.RoundTripper
 	border  *border
+	allowed allowed
 	mu      sync.Mutex
 	hosts   map[string]*host
 }
@@ -116,7 +123,7 @@ func NewClient(o Options) *Client {
 	if o.Proxy == nil {
 		o.Proxy = http.ProxyFromEnvironment
 	}
-	c := &Client{options: o, border: newBorder(o.Reach), hosts: make(map[string]*host)}
+	c := &Client{options: o, border: newBorder(o.Reach), allowed: allowedHosts(o.Hosts), hosts: make(map[string]*host)}
 	inner := o.Transport
 	if inner == nil {
 		inner = &http.Transport{
@@ -132,7 +139,7 @@ func NewClient(o Options) *Client {
 			DisableCompression:    true, // the bytes that are hashed are the bytes that were sent
 		}
 	}
-	c.base = transport.NewUserAgent(&guard{inner: &retrier{inner: inner}, allowHTTP: c.allowsHTTP, border: c.border}, o.UserAgent)
+	c.base = transport.NewUserAgent(&guard{inner: &retrier{inner: counting{inner}}, allowHTTP: c.allowsHTTP, border: c.border}, o.UserAgent)
 	return c
 }
 

@@ -40,7 +40,7 @@ func classify(err error) error {
 	if err == nil {
 		return nil
 	}
-	for _, known := range []error{ErrRedirectRefused, ErrReference, ErrLimit, ErrUnauthorized, ErrNotFound, ErrUnreachable} {
+	for _, known := range []error{ErrRedirectRefused, ErrHostRefused, ErrReference, ErrLimit, ErrUnauthorized, ErrNotFound, ErrUnreachable} {
 		if errors.Is(err, known) {
 			return err
 		}

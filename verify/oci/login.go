@@ -20,6 +20,9 @@ func (c *Client) session(ctx context.Context, r Reference) (*host, *session, err
 	if err := r.check(); err != nil {
 		return nil, nil, err
 	}
+	if err := c.Admits(r); err != nil {
+		return nil, nil, err
+	}
 	c.border.admit(apiHost(r.Host))
 	c.mu.Lock()
 	h := c.hosts[r.Host]
