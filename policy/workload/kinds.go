@@ -1,9 +1,10 @@
 package workload
 
-// builtIn lists the kinds whose images are known: those of Kubernetes, and custom
+// BuiltIn lists the kinds whose images are known: those of Kubernetes, and custom
 // resources that are widely used. Versions of a group are read alike.
-func builtIn() []Custom {
-	kinds := []Custom{
+func BuiltIn() []Custom {
+	template := []string{"spec.template podTemplate"} // where a workload's Pod template stands
+	return []Custom{
 		{"", "Pod", []string{"spec podSpec"}},
 		{"", "PodTemplate", []string{"template podTemplate"}},
 		{"", "ReplicationController", template},
@@ -59,11 +60,7 @@ func builtIn() []Custom {
 		{"apps.kruise.io", "BroadcastJob", template},
 		{"apps.kruise.io", "SidecarSet", []string{"spec.containers containers", "spec.initContainers containers"}},
 	}
-	return kinds
 }
-
-// template is where a workload's Pod template stands.
-var template = []string{"spec.template podTemplate"}
 
 // task lists the images of a Tekton TaskSpec.
 func task(at string) []string {

@@ -80,7 +80,7 @@ type groupKind struct{ group, kind string }
 // path that cannot be read.
 func NewFinder(custom ...Custom) (*Finder, error) {
 	f := &Finder{kinds: make(map[groupKind][]path)}
-	if err := f.add(builtIn()); err != nil {
+	if err := f.add(BuiltIn()); err != nil {
 		return nil, err
 	}
 	return f, f.add(custom)
