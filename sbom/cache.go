@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/hallmark-project/hallmark/attest/wholefile"
 )
 
 // Limits on the cache; the documents that were not used for the longest time go
@@ -63,16 +65,9 @@ func (c cache) save(t *Target, f Format, created time.Time, raw []byte) {
 	if name == "" || os.MkdirAll(c.dir, 0o700) != nil {
 		return
 	}
-	file, err := os.CreateTemp(c.dir, ".new-*")
-	if err != nil {
+	if wholefile.WriteBytes(name, 0o600, append(c.sum(name, raw), raw...)) != nil {
 		return
 	}
-	defer os.Remove(file.Name())
-	_, err = file.Write(append(c.sum(name, raw), raw...))
-	if closeErr := file.Close(); err != nil || closeErr != nil {
-		return
-	}
-	os.Rename(file.Name(), name)
 	c.trim()
 }
 
@@ -90,7 +85,7 @@ func (c cache) trim() {
 		case err != nil || !info.Mode().IsRegular():
 		case strings.HasSuffix(info.Name(), cacheSuffix):
 			kept = append(kept, info)
-		case strings.HasPrefix(info.Name(), ".new-") && time.Since(info.ModTime()) > time.Hour:
+		case strings.HasPrefix(info.Name(), wholefile.TemporaryPrefix) && time.Since(info.ModTime()) > time.Hour:
 			os.Remove(filepath.Join(c.dir, info.Name()))
 		}
 	}

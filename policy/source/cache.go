@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/hallmark-project/hallmark/attest/digest"
+	"github.com/hallmark-project/hallmark/attest/wholefile"
 	"github.com/hallmark-project/hallmark/policy"
 	"github.com/hallmark-project/hallmark/verify/oci"
 )
@@ -130,16 +131,7 @@ func (c Cache) write(name string, raw []byte) error {
 	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
 		return err
 	}
-	file, err := os.CreateTemp(c.Dir, ".new-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(file.Name())
-	_, err = file.Write(raw)
-	if closeErr := file.Close(); err != nil || closeErr != nil {
-		return err
-	}
-	return os.Rename(file.Name(), name)
+	return wholefile.WriteBytes(name, 0o600, raw)
 }
 
 // readFile reads a file of at most limit bytes.

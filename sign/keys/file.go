@@ -6,11 +6,12 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
+
+	"github.com/hallmark-project/hallmark/attest/wholefile"
 )
 
 // ErrExists: the file is there and overwriting was not asked for.
-var ErrExists = errors.New("file exists")
+var ErrExists = wholefile.ErrExists
 
 // ErrNotRegular: a symbolic link, a folder or a device stands where the file is
 // wanted, and is not replaced; name another place.
@@ -29,7 +30,7 @@ func WriteFile(name string, content []byte, mode fs.FileMode, force bool) error 
 	if err != nil {
 		return err
 	}
-	defer s.discard()
+	defer s.Discard()
 	return s.commit(force)
 }
 
@@ -72,12 +73,12 @@ func writePair(prefix string, private, public []byte, force bool, write writer) 
 	if err != nil {
 		return err
 	}
-	defer key.discard()
+	defer key.Discard()
 	pub, err := stage(names[1], public, 0o644, write)
 	if err != nil {
 		return err
 	}
-	defer pub.discard()
+	defer pub.Discard()
 	// All that can run out of room is on the disk now. The old key is kept under
 	// another name until the new public key stands too.
 	undo, err := key.keepOld(force)
@@ -116,53 +117,25 @@ func writeAll(file io.Writer, content []byte) error {
 }
 
 // staged is a complete temporary file beside the place it is for.
-type staged struct{ name, temporary string }
+type staged struct {
+	*wholefile.Staged
+	name string
+}
 
 func stage(name string, content []byte, mode fs.FileMode, write writer) (*staged, error) {
-	file, err := os.CreateTemp(filepath.Dir(name), ".hallmark-*")
+	s, err := wholefile.Stage(name, mode, func(to io.Writer) error { return write(to, content) })
 	if err != nil {
-		return nil, fmt.Errorf("writing %s: %w", name, err)
+		return nil, err
 	}
-	err = errors.Join(file.Chmod(mode), write(file, content), file.Sync(), file.Close())
-	if err != nil {
-		os.Remove(file.Name())
-		return nil, fmt.Errorf("writing %s: %w", name, err)
-	}
-	return &staged{name: name, temporary: file.Name()}, nil
+	return &staged{s, name}, nil
 }
 
-// discard removes the temporary file, where it is still there.
-func (s *staged) discard() { os.Remove(s.temporary) }
-
-// commit gives the file its name. Without force it replaces nothing: a link fails
-// where the name has come to exist meanwhile; a rename would not.
+// commit gives the file its name. Without force it replaces nothing.
 func (s *staged) commit(force bool) error {
-	var err error
 	if force {
-		err = os.Rename(s.temporary, s.name)
-	} else if err = os.Link(s.temporary, s.name); err != nil && !errors.Is(err, fs.ErrExist) {
-		err = s.reserve() // a file system without links, such as vfat
+		return s.Replace()
 	}
-	switch {
-	case errors.Is(err, fs.ErrExist) && !force:
-		return fmt.Errorf("writing %s: %w", s.name, ErrExists)
-	case err != nil:
-		return fmt.Errorf("writing %s: %w", s.name, err)
-	}
-	return nil
-}
-
-// reserve takes the name with an empty file, which the complete one then replaces.
-func (s *staged) reserve() error {
-	file, err := os.OpenFile(s.name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	err = errors.Join(file.Close(), os.Rename(s.temporary, s.name))
-	if err != nil {
-		os.Remove(s.name)
-	}
-	return err
+	return s.Create()
 }
 
 // keepOld gives the file that force replaces a second name. undo forgets it; with
@@ -176,7 +149,7 @@ func (s *staged) keepOld(force bool) (undo func(restore bool) error, err error) 
 			return nil
 		}, nil
 	}
-	old := s.temporary + ".old"
+	old := s.Temporary() + ".old"
 	if err := os.Link(s.name, old); err != nil {
 		if err := os.Rename(s.name, old); err != nil {
 			return nil, fmt.Errorf("writing %s: %w", s.name, err)

@@ -102,30 +102,6 @@ func TestOverwrite(t *testing.T) {
 	compareDir(t, dir, map[string]string{"k.key": "second private", "k.pub": "second public"})
 }
 
-// TestWithoutLinks: a file system without hard links gets its files too, and
-// replaces none.
-func TestWithoutLinks(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	name := filepath.Join(dir, "k.key")
-	s, err := stage(name, []byte("new"), 0o600, writeAll)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := s.reserve(); err != nil {
-		t.Fatal(err)
-	}
-	again, err := stage(name, []byte("newer"), 0o600, writeAll)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := again.reserve(); !errors.Is(err, os.ErrExist) {
-		t.Errorf("a file was replaced: %v", err)
-	}
-	again.discard()
-	compareDir(t, dir, map[string]string{"k.key": "new"})
-}
-
 // compareDir fails where a folder holds anything but the wanted files.
 func compareDir(t *testing.T, dir string, want map[string]string) {
 	t.Helper()

@@ -14,6 +14,7 @@ import (
 
 	"github.com/hallmark-project/hallmark/attest/digest"
 	"github.com/hallmark-project/hallmark/attest/strictjson"
+	"github.com/hallmark-project/hallmark/attest/wholefile"
 	"github.com/hallmark-project/hallmark/verify/trust"
 )
 
@@ -128,19 +129,7 @@ func (s *State) write(dir string) error {
 	if err != nil {
 		return err
 	}
-	file, err := os.CreateTemp(dir, ".state-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(file.Name()) //nolint:errcheck // it is gone when all went well
-	_, err = file.Write(text)
-	if err == nil {
-		err = file.Sync()
-	}
-	if err := errors.Join(err, file.Close()); err != nil {
-		return err
-	}
-	return os.Rename(file.Name(), filepath.Join(dir, stateFile))
+	return wholefile.WriteBytes(filepath.Join(dir, stateFile), 0o600, text)
 }
 
 // TrustedRoot returns the trusted_root.json, for trust.WithTrustedRoot.
