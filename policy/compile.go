@@ -140,6 +140,9 @@ func anyone(demands []demand) []string {
 func (c *compiler) plan(r *rule) Plan {
 	plan := Plan{Rule: r.name, Platforms: r.platforms}
 	var all signers
+	if r.summary != nil {
+		plan.Summaries = r.summary.types()
+	}
 	for _, d := range r.everything() {
 		types := d.types()
 		if types == nil {

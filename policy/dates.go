@@ -90,6 +90,7 @@ func mergedPlan(rules []*rule) Plan {
 	if len(rules) == 1 {
 		plan := rules[0].plan
 		plan.PredicateTypes, plan.Roots = slices.Clone(plan.PredicateTypes), slices.Clone(plan.Roots)
+		plan.Summaries = slices.Clone(plan.Summaries)
 		return plan
 	}
 	var joint Plan
@@ -101,6 +102,7 @@ func mergedPlan(rules []*rule) Plan {
 		joint.Content = joint.Content || r.plan.Content
 		joint.Platforms = max(joint.Platforms, r.plan.Platforms)
 		joint.PredicateTypes = append(joint.PredicateTypes, r.plan.PredicateTypes...)
+		joint.Summaries = append(joint.Summaries, r.plan.Summaries...)
 		for _, anchor := range r.plan.Roots {
 			if !slices.ContainsFunc(joint.Roots, func(a Anchor) bool { return a.Root.Digest() == anchor.Root.Digest() }) {
 				joint.Roots = append(joint.Roots, anchor)
@@ -109,6 +111,8 @@ func mergedPlan(rules []*rule) Plan {
 	}
 	slices.Sort(joint.PredicateTypes)
 	joint.PredicateTypes = slices.Compact(joint.PredicateTypes)
+	slices.Sort(joint.Summaries)
+	joint.Summaries = slices.Compact(joint.Summaries)
 	slices.SortStableFunc(joint.Roots, func(a, b Anchor) int { return cmp.Compare(a.Name, b.Name) })
 	joint.Rule = strings.Join(names, ", ")
 	return joint

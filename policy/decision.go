@@ -65,6 +65,7 @@ const (
 	ReasonNoImage          verify.Reason = "IMAGE_NOT_FOUND"      // the registry says that there is no such image
 	ReasonReference        verify.Reason = "REF_INVALID"          // the reference cannot be read
 	ReasonRedirectDenied   verify.Reason = "REDIRECT_REFUSED"     // the registry sent us elsewhere
+	ReasonHostRefused      verify.Reason = "REGISTRY_REFUSED"     // the registry is not one that may be asked
 	ReasonImageRevoked     verify.Reason = "IMAGE_REVOKED"        // the policy revokes the image's digest
 	ReasonTooOld           verify.Reason = "TOO_OLD"              // signed longer ago than the demand's maxAge
 	ReasonSuperseded       verify.Reason = "SUPERSEDED"           // a later statement counts in its place
@@ -99,6 +100,10 @@ type Plan struct {
 	Signatures bool
 	// PredicateTypes are the wanted statement types, sorted, without duplicates.
 	PredicateTypes []string
+	// Summaries are those of PredicateTypes of which one statement can make up for
+	// everything else: look for these first. If the decision on them alone is
+	// [Decision.Summarised], nothing else can change it.
+	Summaries []string
 	// Everywhere tells that what is found in one place can undo what was found in
 	// another: a demand counts each statement or the latest. Look at every place before
 	// deciding.
