@@ -1,0 +1,115 @@
+// Package kubernetes tests hallmark-verify at a real kube-apiserver: Kubernetes' own
+// binary with etcd behind it, hallmark-verify as a process, and a registry whose
+// requests are counted and which fails when it is told to.
+//
+// There are no nodes and no controllers: what is tested is what the API server stores.
+package kubernetes
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/envtest"
+)
+
+// started is the one API server of a run. Tests share it and keep to namespaces of
+// their own.
+var started struct {
+	config     *rest.Config
+	client     *kubernetes.Clientset
+	kubectl    string // the program
+	kubeconfig string // a file
+}
+
+func TestMain(m *testing.M) {
+	code, err := run(m)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "preparing the tests:", err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+// run starts the API server, runs the tests and stops it, also on Ctrl-C.
+func run(m *testing.M) (code int, err error) {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	programs, err := controlPlane(ctx)
+	if err != nil {
+		return 0, err
+	}
+	etcd, err := findEtcd()
+	if err != nil {
+		return 0, err
+	}
+	folder, err := os.MkdirTemp("", "hallmark-kubernetes-")
+	if err != nil {
+		return 0, err
+	}
+	defer os.RemoveAll(folder)
+
+	environment := &envtest.Environment{
+		ControlPlaneStartTimeout: 3 * time.Minute,
+		ControlPlaneStopTimeout:  time.Minute,
+		AttachControlPlaneOutput: os.Getenv("HALLMARK_E2E_VERBOSE") != "",
+	}
+	server := environment.ControlPlane.GetAPIServer()
+	server.Path = programs["kube-apiserver"]
+	environment.ControlPlane.Etcd = &envtest.Etcd{Path: etcd}
+	environment.ControlPlane.KubectlPath = programs["kubectl"]
+	// RBAC decides for the accounts that hallmark-verify uses; envtest's own user is
+	// of the group system:masters.
+	server.Configure().Set("authorization-mode", "RBAC")
+	config, err := environment.Start()
+	if err != nil {
+		return 0, fmt.Errorf("starting the API server: %w", errors.Join(err, environment.Stop()))
+	}
+	defer func() { err = errors.Join(err, environment.Stop()) }()
+	forget := context.AfterFunc(ctx, func() {
+		environment.Stop()
+		os.RemoveAll(folder)
+		os.Exit(130)
+	})
+	defer forget()
+
+	config.QPS = -1 // the tests measure the server, not the client's own throttle
+	started.config = config
+	if started.client, err = kubernetes.NewForConfig(config); err != nil {
+		return 0, err
+	}
+	admin, err := environment.AddUser(envtest.User{Name: "admin", Groups: []string{"system:masters"}}, nil)
+	if err != nil {
+		return 0, fmt.Errorf("adding a user: %w", err)
+	}
+	kubeconfig, err := admin.KubeConfig()
+	if err != nil {
+		return 0, fmt.Errorf("making a kubeconfig: %w", err)
+	}
+	started.kubectl, started.kubeconfig = programs["kubectl"], filepath.Join(folder, "kubeconfig")
+	if err := os.WriteFile(started.kubeconfig, kubeconfig, 0o600); err != nil {
+		return 0, err
+	}
+	return m.Run(), nil
+}
+
+// findEtcd finds Debian's etcd, or the one that $ETCD names.
+func findEtcd() (string, error) {
+	if path := os.Getenv("ETCD"); path != "" {
+		return path, nil
+	}
+	path, err := exec.LookPath("etcd")
+	if err != nil {
+		return "", fmt.Errorf("finding etcd: %w (Debian and Ubuntu: apt-get install etcd-server; or name the program in $ETCD)", err)
+	}
+	return path, nil
+}
