@@ -8,10 +8,10 @@ TOOL    := go tool -modfile=.ci/tools/go.mod
 # The race detector needs a C compiler; without one the tests still run.
 RACE    := $(shell command -v $${CC:-cc} >/dev/null 2>&1 && echo -race)
 
-.PHONY: help build demo test e2e bench lint fmt
+.PHONY: help build demo test e2e manifests bench lint fmt
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## build bin/hallmark
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/hallmark ./cmd/hallmark
@@ -31,6 +31,10 @@ test: ## all tests that need Go alone
 # The tag keeps gpgme, a C library, out of containers/image.
 e2e: build ## tests against real counterparts: cosign, syft, containers/image, distribution
 	cd e2e && HALLMARK=$(CURDIR)/bin/hallmark go test -tags containers_image_openpgp -count=1 -timeout 50m ./...
+	cd e2e/helm && go test -count=1 -timeout 50m ./...
+
+manifests: ## render deploy/manifests from the chart
+	cd e2e/helm && go test -count=1 -run TestManifests -update .
 
 bench: build ## benchmarks, for benchstat
 	go test -run '^$$' -bench . -benchmem ./attest/... ./verify/... ./policy/... ./sign/...

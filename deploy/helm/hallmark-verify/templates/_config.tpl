@@ -2,13 +2,11 @@
 {{- define "hallmark.config" -}}
 # Exemptions and kinds of the cluster's own; the rest stands in the arguments.
 exemptions: {{ toJson .Values.exemptions }}
-customResources:
-{{- if .Values.customResources }}
-{{- range .Values.customResources }}
-  - group: {{ .apiGroup | quote }}
-    kind: {{ .kind }}
-    paths: {{ toJson .paths }}
+{{- $kinds := list -}}
+{{- range .Values.customResources -}}
+{{- if .paths -}}
+{{- $kinds = append $kinds (dict "group" .apiGroup "kind" .kind "paths" .paths) -}}
+{{- end -}}
 {{- end }}
-{{- else }} []
-{{- end }}
+customResources: {{ toJson $kinds }}
 {{- end -}}
