@@ -4,7 +4,7 @@
 //	l, err := live.Open(live.Options{Policy: "/etc/hallmark/policy", Source: newClient})
 //	go l.Watch(ctx, 5*time.Second)
 //	s := l.Current() // one snapshot for the whole of a request
-//	images := s.Judge(ctx, "team-a", targets)
+//	images := s.Judge(ctx, live.Asking{Namespace: "team-a"}, targets)
 //
 // A snapshot is immutable and whole: cluster policy, namespace policies, trust roots,
 // keys and registry credentials as they stood at one load. A load that fails changes

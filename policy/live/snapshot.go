@@ -20,6 +20,7 @@ type Snapshot struct {
 	cluster    *part
 	namespaces map[string]*part
 	source     gate.Source
+	options    gate.Options
 	loaded     time.Time
 	now        func() time.Time
 	maxAge     time.Duration
@@ -76,14 +77,23 @@ func (s *Snapshot) parts() []*part {
 	return all
 }
 
-// Judge judges images for a namespace; "" is none. The answers are in the order of the
+// Asking says for whom images are judged. The zero value asks for the cluster policy
+// alone.
+type Asking struct {
+	// Namespace whose own policy must allow the images too; "" is none.
+	Namespace string
+	// Platform, such as "linux/arm64", asks for that platform's manifest below an index.
+	Platform string
+}
+
+// Judge judges images for somebody. The answers are in the order of the
 // targets. Each is allowed only if the cluster policy and the namespace's policy, where
 // there is one, both allow the same digest; of two refusals Deny counts before
 // Undetermined. What the namespace policy said stands in the answer with its demands
 // after those of the cluster policy.
-func (s *Snapshot) Judge(ctx context.Context, namespace string, targets []gate.Target) []*report.Image {
-	images := s.judge(ctx, s.cluster, targets)
-	own := s.namespaces[namespace]
+func (s *Snapshot) Judge(ctx context.Context, asking Asking, targets []gate.Target) []*report.Image {
+	images := s.judge(ctx, s.cluster, asking.Platform, targets)
+	own := s.namespaces[asking.Namespace]
 	if own == nil {
 		return images
 	}
@@ -102,20 +112,25 @@ func (s *Snapshot) Judge(ctx context.Context, namespace string, targets []gate.T
 	if len(second) == 0 {
 		return images
 	}
-	for n, more := range s.judge(ctx, own, second) {
-		images[of[n]] = combine(images[of[n]], more, namespace)
+	for n, more := range s.judge(ctx, own, "", second) {
+		images[of[n]] = combine(images[of[n]], more, asking.Namespace)
 	}
 	return images
 }
 
 // judge judges under one policy, if what it rests on is not too old.
-func (s *Snapshot) judge(ctx context.Context, one *part, targets []gate.Target) []*report.Image {
+func (s *Snapshot) judge(ctx context.Context, one *part, platform string, targets []gate.Target) []*report.Image {
 	if one.trust != nil {
 		if err := one.trust.CheckAge(s.now(), s.maxAge); err != nil {
 			return tooOld(targets, err)
 		}
 	}
-	return one.gate.JudgeTargets(ctx, targets)
+	if platform == "" {
+		return one.gate.JudgeTargets(ctx, targets)
+	}
+	options := s.options
+	options.Platform = platform
+	return gate.New(one.policy, s.source, options).JudgeTargets(ctx, targets)
 }
 
 // tooOld is the answer for all images when the trust state is.

@@ -172,6 +172,12 @@ func (t *Tracer) Start(ctx context.Context, name string, kind Kind) (context.Con
 	return context.WithValue(ctx, spanKey{}, parent{s.trace, s.id, true}), s
 }
 
+// Traced reports whether spans below ctx are kept.
+func Traced(ctx context.Context) bool {
+	p, below := ctx.Value(spanKey{}).(parent)
+	return below && p.sampled
+}
+
 // TraceID is the trace's name in hexadecimal; "" of a nil Span.
 func (s *Span) TraceID() string {
 	if s == nil {
