@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -29,6 +30,21 @@ var started struct {
 	client     *kubernetes.Clientset
 	kubectl    string // the program
 	kubeconfig string // a file
+}
+
+// background outlives a test: what cleans up after one asks with it.
+var background = context.Background()
+
+// atEnd has something done after the last test.
+func atEnd(do func()) {
+	ending.Lock()
+	defer ending.Unlock()
+	ending.all = append(ending.all, do)
+}
+
+var ending struct {
+	sync.Mutex
+	all []func()
 }
 
 func TestMain(m *testing.M) {
@@ -99,7 +115,11 @@ func run(m *testing.M) (code int, err error) {
 	if err := os.WriteFile(started.kubeconfig, kubeconfig, 0o600); err != nil {
 		return 0, err
 	}
-	return m.Run(), nil
+	code = m.Run()
+	for _, do := range ending.all {
+		do()
+	}
+	return code, nil
 }
 
 // findEtcd finds Debian's etcd, or the one that $ETCD names.

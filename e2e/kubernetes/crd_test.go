@@ -1,0 +1,82 @@
+package kubernetes
+
+import (
+	"fmt"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/client-go/dynamic"
+	"sigs.k8s.io/yaml"
+)
+
+// define makes a kind whose objects may hold anything, and waits until the API server
+// serves it.
+func define(t testing.TB, group, version, kind, plural string) {
+	t.Helper()
+	client, err := dynamic.NewForConfig(started.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := fmt.Sprintf(`apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: %[4]s.%[1]s}
+spec:
+  group: %[1]s
+  scope: Namespaced
+  names: {kind: %[3]s, plural: %[4]s, singular: %[5]s}
+  versions:
+    - name: %[2]s
+      served: true
+      storage: true
+      schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}
+`, group, version, kind, plural, strings.ToLower(kind))
+	var fields map[string]any
+	if err := yaml.Unmarshal([]byte(text), &fields); err != nil {
+		t.Fatal(err)
+	}
+	definitions := client.Resource(resource("customresourcedefinitions.apiextensions.k8s.io/v1"))
+	if _, err := definitions.Create(t.Context(), &unstructured.Unstructured{Object: fields}, meta.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { definitions.Delete(background, plural+"."+group, meta.DeleteOptions{}) })
+	for range 600 {
+		if _, err := client.Resource(resource(plural+"."+group+"/"+version)).List(t.Context(), meta.ListOptions{Limit: 1}); err == nil {
+			return
+		}
+		pause(t.Context())
+	}
+	t.Fatalf("the API server does not serve %s", plural)
+}
+
+// after is the pause between two looks at another process.
+func after() <-chan time.Time { return time.After(50 * time.Millisecond) }
+
+// imageFields returns the paths of the string fields below a struct whose name, or whose
+// parent's name, speaks of an image.
+func imageFields(of any) []string {
+	var found []string
+	var walk func(at reflect.Type, path []string)
+	walk = func(at reflect.Type, path []string) {
+		for at.Kind() == reflect.Pointer || at.Kind() == reflect.Slice {
+			at = at.Elem()
+		}
+		last := path
+		if len(last) > 2 {
+			last = last[len(last)-2:]
+		}
+		switch {
+		case at.Kind() == reflect.String && strings.Contains(strings.ToLower(strings.Join(last, ".")), "image") && !strings.HasSuffix(path[len(path)-1], "Policy"):
+			found = append(found, strings.Join(path, "."))
+		case at.Kind() == reflect.Struct && len(path) < 8:
+			for n := range at.NumField() {
+				walk(at.Field(n).Type, append(path[:len(path):len(path)], at.Field(n).Name))
+			}
+		}
+	}
+	walk(reflect.TypeOf(of), nil)
+	return found
+}
