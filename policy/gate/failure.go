@@ -20,6 +20,7 @@ func reasonFor(err error) verify.Reason {
 		{context.Canceled, policy.ReasonUnreachable},
 		{context.DeadlineExceeded, policy.ReasonUnreachable},
 		{oci.ErrReference, policy.ReasonReference},
+		{oci.ErrHostRefused, policy.ReasonHostRefused},
 		{oci.ErrRedirectRefused, policy.ReasonRedirectDenied},
 		{oci.ErrUnauthorized, policy.ReasonUnauthorized},
 	} {
@@ -31,6 +32,22 @@ func reasonFor(err error) verify.Reason {
 		return reason
 	}
 	return policy.ReasonUnreachable
+}
+
+// admits returns an error where the target's source must not be asked about it, as
+// [oci.Options.Hosts] says; whatever is kept about the image then counts for nothing.
+func admits(t Target) error {
+	for source := t.Source; source != nil; {
+		if s, has := source.(interface{ Admits(oci.Reference) error }); has {
+			return s.Admits(t.Reference)
+		}
+		wrapped, is := source.(interface{ Unwrap() Source })
+		if !is {
+			break
+		}
+		source = wrapped.Unwrap()
+	}
+	return nil
 }
 
 // missing wraps the errors of places that could not be looked at, so that the
@@ -49,9 +66,13 @@ func failed(t Target, err error) *report.Image {
 	if errors.Is(err, oci.ErrNotFound) {
 		reason = policy.ReasonNoImage
 	}
+	verdict := policy.Undetermined
+	if reason == policy.ReasonHostRefused {
+		verdict = policy.Deny // nobody has to look to know it, and nobody shall
+	}
 	return &report.Image{
 		Image: t.Text, Name: t.Name, Digest: t.Reference.Digest,
-		Decision: policy.Decision{Verdict: policy.Undetermined, Reason: reason},
+		Decision: policy.Decision{Verdict: verdict, Reason: reason},
 		Error:    err.Error(), Hint: hintFor(reason),
 	}
 }
@@ -69,6 +90,8 @@ func hintFor(reason verify.Reason) string {
 		return "write it as registry.example/name:tag or registry.example/name@sha256:…"
 	case policy.ReasonRedirectDenied:
 		return "the registry sent the request where credentials or trust would leak; ask who runs it"
+	case policy.ReasonHostRefused:
+		return "use an image of an allowed registry, or have its host added to the list"
 	case policy.ReasonNoPlatform:
 		return "`hallmark inspect` lists the platforms of an index"
 	case policy.ReasonContentUnchecked:

@@ -25,15 +25,21 @@ func (j *judging) place(subject verify.Subject, platform string) *place {
 	return &place{part: policy.Part{Subject: subject, Platform: platform}, search: search, checkers: j.checkers}
 }
 
-func (p *place) lookAtReferrers(ctx context.Context) { p.add(p.search.Referrers(ctx)) }
-func (p *place) lookAtTags(ctx context.Context)      { p.add(p.search.Tags(ctx)) }
+func (p *place) lookAtReferrers(ctx context.Context) { p.add(ctx, p.search.Referrers(ctx)) }
+func (p *place) lookAtTags(ctx context.Context)      { p.add(ctx, p.search.Tags(ctx)) }
 
-// add checks what was found and keeps the outcome.
-func (p *place) add(found evidence.Found) {
+// add checks what was found and keeps the outcome. What is not checked when the time is
+// up is missing.
+func (p *place) add(ctx context.Context, found evidence.Found) {
 	f := &p.part.Findings
 	f.Rejected = append(f.Rejected, found.Rejected...)
 	f.Missing = append(f.Missing, missing(found.Missing)...)
-	for _, e := range found.Evidence {
+	for i, e := range found.Evidence {
+		if err := ctx.Err(); err != nil {
+			err = fmt.Errorf("checking the evidence: time is up, %d of %d pieces were checked: %w", i, len(found.Evidence), err)
+			f.Missing = append(f.Missing, missing([]error{err})...)
+			break
+		}
 		fact, rejection := check(p.checkers, p.part.Subject, e)
 		if rejection != nil {
 			f.Rejected = append(f.Rejected, rejection)

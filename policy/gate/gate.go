@@ -26,10 +26,14 @@
 // image Undetermined, not Deny: nothing was found bad. So does a reference that
 // cannot be read.
 //
-// Nothing is kept between two calls: each call asks the registry anew. Within one
-// call each reference is resolved once and each digest is judged once.
+// # What is kept
 //
-// Non-goals: caching, printing, credentials.
+// Without a [Cache] nothing is kept between two calls: each call asks the registry
+// anew. Within one call each reference is resolved once and each digest is judged
+// once. With one, decisions about digests are kept for as long as they hold, and callers
+// who ask the same at the same time are answered together.
+//
+// Non-goals: printing, credentials.
 package gate
 
 import (
@@ -55,16 +59,19 @@ type Options struct {
 	Platform string
 	// Concurrency is how many images are judged at a time; zero is 16.
 	Concurrency int
-	// Timeout bounds the judging of one image; zero is no bound but the caller's.
+	// Timeout bounds the judging of one image; zero is no bound but the caller's. With a
+	// Cache, a look goes on for this long even if its callers have left.
 	Timeout time.Duration
+	// Cache keeps decisions for later calls, of other gates too; nil keeps none.
+	Cache *Cache
 	// Content looks into images, for rules with `matchesContent`, once all else is
 	// met; nil leaves those Undetermined.
 	Content ContentFunc
 	// Now is the clock; nil is time.Now.
 	Now func() time.Time
 	// Judged is told of each digest that the policy has decided on, with all that was
-	// found about it, before the answer is given; from several goroutines. nil asks for
-	// nothing.
+	// found about it, before the answer is given; from several goroutines. A decision from
+	// the cache is not told again. nil asks for nothing.
 	Judged func(policy.Image, policy.Decision)
 }
 
@@ -106,22 +113,51 @@ func (g *Gate) JudgeAll(ctx context.Context, refs ...string) []*report.Image {
 }
 
 // JudgeTargets is [Gate.JudgeAll] for targets from anywhere.
+//
+// When ctx ends, all images that have no answer yet get one: that they could not be
+// checked, and what was waited for. With a cache that is at once, without one as soon as
+// the source returns.
 func (g *Gate) JudgeTargets(ctx context.Context, targets []Target) []*report.Image {
-	c := &call{Gate: g, targets: make(map[targetKey]func() *report.Image), digests: make(map[digestKey]func() outcome)}
+	c := &call{Gate: g}
 	images := make([]*report.Image, len(targets))
+	var left []int
+	for i, t := range targets {
+		if images[i] = c.fromMemory(t); images[i] == nil {
+			left = append(left, i)
+		}
+	}
+	if len(left) == 0 {
+		return images
+	}
+	c.targets, c.digests = make(map[targetKey]func() *report.Image), make(map[digestKey]func() outcome)
 	slots := make(chan struct{}, g.options.Concurrency)
 	var wait sync.WaitGroup
-	for i, t := range targets {
-		slots <- struct{}{}
+	for _, i := range left {
+		select {
+		case slots <- struct{}{}:
+		case <-ctx.Done():
+			images[i] = failed(targets[i], &lateError{step: "waiting for other images", cause: context.Cause(ctx)})
+			continue
+		}
 		wait.Add(1)
 		go func() {
 			defer wait.Done()
 			defer func() { <-slots }()
-			images[i] = c.judgeOnce(ctx, t)
+			images[i] = c.judgeOnce(ctx, targets[i])
 		}()
 	}
 	wait.Wait()
 	return images
+}
+
+// fromMemory answers a target that needs no look; nil where it does.
+func (c *call) fromMemory(t Target) (image *report.Image) {
+	defer func() {
+		if fault := recover(); fault != nil {
+			image = internalFault(t, fault)
+		}
+	}()
+	return c.remembered(t)
 }
 
 // call is one call of the gate: what it has resolved and judged so far. Nothing
@@ -141,11 +177,8 @@ type targetKey struct {
 }
 
 type digestKey struct {
-	source           Source
-	repository, name string
-	digest, index    string
-	tag              string
-	platform         string
+	flightKey
+	repository string
 }
 
 // judgeOnce judges a target, or takes the answer that the same target got in
@@ -161,8 +194,8 @@ func (c *call) judgeOnce(ctx context.Context, t Target) (image *report.Image) {
 	}
 	key := targetKey{t.Source, t.Reference, t.Name}
 	c.mu.Lock()
-	judge := c.targets[key]
-	if judge == nil {
+	judge, again := c.targets[key]
+	if !again {
 		judge = sync.OnceValue(func() *report.Image {
 			if c.options.Timeout > 0 {
 				limited, cancel := context.WithTimeout(ctx, c.options.Timeout)
@@ -175,7 +208,9 @@ func (c *call) judgeOnce(ctx context.Context, t Target) (image *report.Image) {
 	}
 	c.mu.Unlock()
 	answer := *judge()
-	answer.Image = t.Text
+	if answer.Image = t.Text; again {
+		answer.Requests = 0
+	}
 	return &answer
 }
 

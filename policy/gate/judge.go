@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/hallmark-project/hallmark/attest/digest"
 	"github.com/hallmark-project/hallmark/policy"
@@ -16,63 +19,128 @@ import (
 
 // outcome is what is the same for all references to one digest.
 type outcome struct {
+	subject  digest.Digest // what was judged: the manifest of platform where one was chosen
+	platform string
 	decision policy.Decision
 	unseen   []report.Unseen
-	failure  error // nothing was decided
+	at       time.Time // that the decision is for
+	message  string    // why an image is denied that has no platform to judge
+	failure  error     // nothing was decided
+	cached   bool
 }
 
-// judge answers for one target: plan, resolve, and then the digest.
-func (c *call) judge(ctx context.Context, t Target) *report.Image {
-	image := &report.Image{Image: t.Text, Name: t.Name, Digest: t.Reference.Digest}
+// clone returns an outcome that shares nothing that could be written to.
+func (o outcome) clone() outcome {
+	o.decision, o.unseen = o.decision.Clone(), slices.Clone(o.unseen)
+	return o
+}
+
+// question is a target that the policy has a rule for.
+type question struct {
+	target Target
+	plan   policy.Plan
+}
+
+// ask plans the judging of a target, or answers at once where the policy needs no
+// look, or the source must not be asked.
+func (c *call) ask(t Target) (question, *report.Image) {
 	plan, err := c.policy.Plan(t.Name)
 	if err != nil {
 		var denial *policy.Denial
 		if !errors.As(err, &denial) {
-			return failed(t, err)
+			return question{}, failed(t, err)
 		}
-		image.Decision = denial.Decision
-		return image
+		return question{}, &report.Image{Image: t.Text, Name: t.Name, Digest: t.Reference.Digest, Decision: denial.Decision}
 	}
-	subject, err := t.Source.Resolve(ctx, t.Reference)
-	if err != nil {
-		return failed(t, err)
+	if err := admits(t); err != nil {
+		answer := failed(t, err)
+		answer.Rule = plan.Rule
+		return question{}, answer
 	}
-	image.Digest = subject.Digest
-	if t.Reference.Digest.IsZero() {
-		image.Tag = t.Reference.Tag
-	}
-	j := &judging{call: c, target: t, plan: plan, subject: subject, budget: evidence.NewBudget()}
-	if c.options.Platform != "" {
-		if err := j.choosePlatform(ctx, c.options.Platform); err != nil {
-			return j.noPlatform(image, err)
-		}
-		image.Digest, image.Platform = j.subject.Digest, c.options.Platform
-	}
-	result := c.once(j, func() outcome { return j.decide(ctx) })
-	if result.failure != nil {
-		answer := failed(t, result.failure)
-		answer.Digest, answer.Tag, answer.Platform = image.Digest, image.Tag, image.Platform
+	return question{t, plan}, nil
+}
+
+// judge answers for one target: plan, resolve, and then the digest.
+func (c *call) judge(ctx context.Context, t Target) *report.Image {
+	q, answer := c.ask(t)
+	if answer != nil {
 		return answer
 	}
-	image.Decision, image.Unseen = result.decision, result.unseen
-	if image.Verdict == policy.Undetermined {
-		image.Hint = hintFor(image.Reason)
+	var sent atomic.Int64
+	ctx = oci.WithCounter(ctx, &sent)
+	subject, err := c.resolve(ctx, t)
+	if err != nil {
+		answer = failed(t, err)
+	} else {
+		answer = q.report(subject.Digest, c.once(q, subject, func() outcome { return c.answer(ctx, q, subject) }))
 	}
-	return image
+	answer.Requests = int(sent.Load())
+	return answer
+}
+
+// remembered answers for a target from the cache alone; nil where it cannot.
+func (c *call) remembered(t Target) *report.Image {
+	if c.options.Cache == nil || t.Err != nil || t.Layout != "" {
+		return nil
+	}
+	q, answer := c.ask(t)
+	if answer != nil {
+		return answer
+	}
+	subject := t.Reference.Digest
+	if subject.IsZero() {
+		d, fresh := c.options.Cache.tag(tagKeyOf(t), c.options.Now)
+		if !fresh {
+			return nil
+		}
+		subject = d.Digest
+	}
+	key := c.flightKey(q, subject)
+	c.options.Cache.mu.Lock()
+	found, ok := c.options.Cache.find(key.decisionKey, key.source, key.tag, c.options.Now)
+	c.options.Cache.mu.Unlock()
+	if !ok {
+		return nil
+	}
+	return q.report(subject, found.clone())
+}
+
+// resolve returns what a target's reference names.
+func (c *call) resolve(ctx context.Context, t Target) (oci.Descriptor, error) {
+	cache := c.options.Cache
+	if cache == nil || t.Layout != "" || !t.Reference.Digest.IsZero() {
+		return t.Source.Resolve(ctx, t.Reference)
+	}
+	key, at := tagKeyOf(t), c.options.Now()
+	if d, fresh := cache.tag(key, c.options.Now); fresh {
+		return d, nil
+	}
+	d, err := t.Source.Resolve(ctx, t.Reference)
+	if err == nil {
+		cache.keepTag(key, d, at, c.options.Now)
+	}
+	return d, err
+}
+
+func tagKeyOf(t Target) tagKey {
+	return tagKey{t.Source, t.Reference.Host, t.Reference.Repository, t.Reference.Tag}
+}
+
+// flightKey names a question about a digest.
+func (c *call) flightKey(q question, subject digest.Digest) flightKey {
+	key := flightKey{source: q.target.Source, decisionKey: decisionKey{
+		name: q.target.Name, digest: subject, platform: c.options.Platform,
+		policy: c.policy.Digest(), roots: rootsText(q.plan.Roots),
+	}}
+	if !q.target.Reference.Digest.IsZero() {
+		key.tag = q.target.Reference.Tag // it is looked at for a warning
+	}
+	return key
 }
 
 // once runs decide for a digest unless this call has done so already.
-func (c *call) once(j *judging, decide func() outcome) outcome {
-	key := digestKey{
-		source: j.target.Source, repository: j.target.Reference.Name(), name: j.target.Name,
-		digest: j.subject.Digest.String(), platform: c.options.Platform,
-	}
-	if j.index != nil {
-		key.index = j.index.Digest.String()
-	}
-	if !j.target.Reference.Digest.IsZero() {
-		key.tag = j.target.Reference.Tag // it is looked at for a warning
-	}
+func (c *call) once(q question, subject oci.Descriptor, decide func() outcome) outcome {
+	key := digestKey{flightKey: c.flightKey(q, subject.Digest), repository: q.target.Reference.Name()}
 	c.mu.Lock()
 	run := c.digests[key]
 	if run == nil {
@@ -81,6 +149,59 @@ func (c *call) once(j *judging, decide func() outcome) outcome {
 	}
 	c.mu.Unlock()
 	return run()
+}
+
+// answer judges a digest, or takes the answer that is kept, or that others wait for.
+func (c *call) answer(ctx context.Context, q question, subject oci.Descriptor) outcome {
+	cache := c.options.Cache
+	if cache == nil || q.target.Layout != "" || len(q.plan.Roots) == 0 {
+		return c.look(ctx, q, subject, nil)
+	}
+	key := c.flightKey(q, subject.Digest)
+	return cache.join(ctx, key, terms{c.options.Timeout, c.options.Now}, func(ctx context.Context, s *step) outcome {
+		o := c.look(ctx, q, subject, s)
+		cache.keep(key.decisionKey, key.source, key.tag, o, c.options.Now)
+		return o
+	})
+}
+
+// look judges a digest.
+func (c *call) look(ctx context.Context, q question, subject oci.Descriptor, s *step) outcome {
+	j := &judging{call: c, target: q.target, plan: q.plan, subject: subject, budget: evidence.NewBudget(), step: s}
+	at := c.options.Now()
+	if wanted := c.options.Platform; wanted != "" {
+		s.set("choosing the platform " + wanted)
+		if err := j.choosePlatform(ctx, wanted); err != nil {
+			o := j.noPlatform(err)
+			o.subject, o.at = subject.Digest, at
+			return o
+		}
+	}
+	o := j.decide(ctx, at)
+	o.subject, o.platform, o.at = j.subject.Digest, c.options.Platform, at
+	return o
+}
+
+// report is the answer for one target, whose reference names resolved.
+func (q question) report(resolved digest.Digest, o outcome) *report.Image {
+	t := q.target
+	image := &report.Image{Image: t.Text, Name: t.Name}
+	if o.failure != nil {
+		image = failed(t, o.failure)
+	} else {
+		image.Decision, image.Unseen, image.Cached, image.Error = o.decision, o.unseen, o.cached, o.message
+		if image.Verdict == policy.Undetermined || o.message != "" {
+			image.Hint = hintFor(image.Reason)
+		}
+	}
+	image.Digest, image.Platform = o.subject, o.platform
+	if o.subject.IsZero() {
+		image.Digest = resolved
+	}
+	if t.Reference.Digest.IsZero() {
+		image.Tag = t.Reference.Tag
+	}
+	return image
 }
 
 // judging is the judging of one digest.
@@ -93,6 +214,14 @@ type judging struct {
 	manifest *oci.Manifest  // the subject's own, once it was fetched
 	checkers checkers
 	budget   *evidence.Budget // of all digests that are looked at
+	step     *step
+}
+
+// doing notes what is being done, for those who stop waiting.
+func (j *judging) doing(what string) {
+	if j.step != nil {
+		j.step.set(what + " " + j.target.Reference.At(j.subject.Digest).String())
+	}
 }
 
 // location names the repository or the layout.
@@ -108,9 +237,8 @@ func (j *judging) verifySubject(d digest.Digest) verify.Subject {
 }
 
 // decide looks, checks and lets the policy decide, in as many steps as it takes.
-func (j *judging) decide(ctx context.Context) outcome {
+func (j *judging) decide(ctx context.Context, at time.Time) outcome {
 	image := policy.Image{Name: j.target.Name, Target: policy.Part{Subject: j.verifySubject(j.subject.Digest)}}
-	at := j.options.Now()
 	if len(j.plan.Roots) == 0 { // the rule wants nothing: unmatched, and the policy only warns
 		return outcome{decision: j.policy.Decide(image, at)}
 	}
@@ -122,7 +250,8 @@ func (j *judging) decide(ctx context.Context) outcome {
 	if j.index != nil {
 		target.part.Index = j.index.Digest
 	}
-	places, err := j.look(ctx, target)
+	j.doing("looking at the referrers of")
+	places, err := j.firstLook(ctx, target)
 	if errors.Is(err, oci.ErrNotFound) && j.manifest == nil {
 		return j.noImage()
 	}
@@ -142,6 +271,7 @@ func (j *judging) decide(ctx context.Context) outcome {
 	decision := settle()
 	all := append([]*place{target}, places...)
 	if unmet := unmetPlaces(j.plan, decision, all); len(unmet) > 0 && err == nil {
+		j.doing("looking at the tags beside")
 		parallel(len(unmet), func(i int) { unmet[i].lookAtTags(ctx) })
 		decision = settle()
 	}
@@ -149,6 +279,7 @@ func (j *judging) decide(ctx context.Context) outcome {
 		decision = settle()
 	}
 	if decision.Verdict == policy.Deny {
+		j.doing("looking at the image")
 		hints, err := j.lookAtImage(ctx, target, decision)
 		if errors.Is(err, oci.ErrNotFound) && j.manifest == nil {
 			return j.noImage()
@@ -171,10 +302,10 @@ func (j *judging) noImage() outcome {
 	return outcome{failure: fmt.Errorf("looking for %s: %w", j.target.Reference.At(j.subject.Digest), oci.ErrNotFound)}
 }
 
-// look makes the first look: at the referrers of the target, and, where the plan
+// firstLook looks at the referrers of the target, and, where the plan
 // asks for all platforms, at those of each platform. An error says that the
 // platforms could not be listed.
-func (j *judging) look(ctx context.Context, target *place) ([]*place, error) {
+func (j *judging) firstLook(ctx context.Context, target *place) ([]*place, error) {
 	if j.plan.Platforms != policy.PlatformsAll {
 		target.lookAtReferrers(ctx)
 		return nil, nil

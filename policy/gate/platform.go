@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"github.com/hallmark-project/hallmark/policy"
-	"github.com/hallmark-project/hallmark/policy/report"
 	"github.com/hallmark-project/hallmark/verify/evidence"
 	"github.com/hallmark-project/hallmark/verify/oci"
 )
@@ -133,15 +132,11 @@ func (j *judging) checkPlatform(ctx context.Context, wanted string) error {
 	return nil
 }
 
-// noPlatform is the answer when the platform could not be chosen: a denial if it
-// is not there, and undetermined if nobody could look.
-func (j *judging) noPlatform(image *report.Image, err error) *report.Image {
+// noPlatform is the outcome when the platform could not be chosen: a denial if it is
+// not there, and a failure if nobody could look.
+func (j *judging) noPlatform(err error) outcome {
 	if !errors.Is(err, errNoPlatform) {
-		answer := failed(j.target, err)
-		answer.Digest, answer.Tag = image.Digest, image.Tag
-		return answer
+		return outcome{failure: err}
 	}
-	image.Decision = policy.Decision{Verdict: policy.Deny, Rule: j.plan.Rule, Reason: policy.ReasonNoPlatform}
-	image.Error, image.Hint = err.Error(), hintFor(policy.ReasonNoPlatform)
-	return image
+	return outcome{decision: policy.Decision{Verdict: policy.Deny, Rule: j.plan.Rule, Reason: policy.ReasonNoPlatform}, message: err.Error()}
 }

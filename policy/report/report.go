@@ -96,6 +96,12 @@ type Image struct {
 	policy.Decision
 	// Unseen are the places that could not be looked at.
 	Unseen []Unseen `json:"unseen,omitempty"`
+	// Cached tells that the decision was made for an earlier question.
+	Cached bool `json:"cached,omitempty"`
+	// Requests is how many requests to registries the answer took; those of a look that
+	// several waited for are told to the one who began it. It is for logs: two runs
+	// that differ in nothing else may differ in it.
+	Requests int `json:"-"`
 	// Error says why nothing was judged; Hint what to do about it.
 	Error string `json:"error,omitempty"`
 	Hint  string `json:"hint,omitempty"`
