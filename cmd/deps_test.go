@@ -57,6 +57,8 @@ var rules = []rule{
 	{"policy/suite", []string{"policy", "policy/record", "policy/report", "verify"}, append([]string{module + "/sign", module + "/sbom", "github.com/sigstore/cosign", "github.com/anchore/"}, cloud...)},
 	{"policy/learn", []string{"attest/predicate", "policy", "policy/gate", "verify", "verify/evidence", "verify/oci", "verify/trust"}, append([]string{module + "/sign", module + "/sbom", "github.com/sigstore/cosign", "github.com/anchore/"}, cloud...)},
 	{"policy/workload", []string{"attest/wording"}, append([]string{"net/http", module + "/verify", module + "/sign", module + "/sbom", "k8s.io/"}, cloud...)},
+	{"policy/admission", []string{"attest/strictjson", "attest/wording", "policy", "policy/report", "policy/workload", "verify", "verify/oci"}, append([]string{module + "/policy/gate", module + "/sign", module + "/sbom", "k8s.io/", "github.com/sigstore/cosign", "github.com/anchore/", "html/template", "text/template"}, cloud...)},
+	{"policy/manifest", []string{"attest/digest", "attest/wording", "policy/workload"}, append([]string{"net/http", module + "/verify", module + "/sign", module + "/sbom"}, cloud...)},
 	{"policy/source", []string{"attest/digest", "attest/wholefile", "policy", "policy/gate", "verify/oci"}, append([]string{module + "/sign", module + "/sbom", "github.com/sigstore/cosign", "github.com/anchore/"}, cloud...)},
 	{"sbom", []string{"attest", "attest/digest", "attest/strictjson", "attest/wholefile", "attest/predicate", "verify/oci"}, []string{module + "/sign", module + "/policy"}},
 	{"sign", []string{"attest", "attest/digest", "attest/bundle", "verify", "verify/trust"}, append([]string{module + "/sbom", module + "/policy", "github.com/anchore/"}, cloud...)},
