@@ -18,7 +18,8 @@ const (
 type Custom struct {
 	Group, Kind string
 	// Paths lead to images: keys with dots between them, `[*]` for each item of a
-	// list, `*` for each value of an object, such as `spec.workers[*].image`.
+	// list, `*` for each value of an object, such as `spec.workers[*].image`. None
+	// starts in metadata or status.
 	//
 	// A path ends at the text of an image, a container, a list of either, a Pod
 	// spec or a Pod template; which one is seen, and all that could be read is read.
@@ -83,8 +84,11 @@ func parsePath(text string) (path, error) {
 			return path{}, errors.New("it is too long")
 		}
 	}
-	if p.segments[0].key == "metadata" || p.segments[0].values {
-		return path{}, errors.New("no image stands in metadata, and a path starts with a key")
+	switch first := p.segments[0]; {
+	case first.values || first.items:
+		return path{}, errors.New("it starts with a key")
+	case first.key == "metadata", first.key == "status":
+		return path{}, errors.New("no image that will run stands in " + first.key)
 	}
 	return p, nil
 }

@@ -262,7 +262,7 @@ func TestCustomPaths(t *testing.T) {
 			t.Errorf("%s found %v, want %s", path, got, want)
 		}
 	}
-	for _, path := range []string{"", ".", "spec..image", "spec[0].image", "spec.[*]", "spec.a*", "*", "*.image", "metadata.annotations.x", "spec.image picture", "spec['a']", "spec.image ", strings.Repeat("a.", 40) + "a", strings.Repeat("a", 300)} {
+	for _, path := range []string{"", ".", "spec..image", "spec[0].image", "spec.[*]", "spec.a*", "*", "*.image", "metadata.annotations.x", "status.image", "spec.image picture", "spec['a']", "spec.image ", strings.Repeat("a.", 40) + "a", strings.Repeat("a", 300)} {
 		if _, err := workload.NewFinder(workload.Custom{Group: "example.com", Kind: "Farm", Paths: []string{path}}); (err == nil) != (path == "spec.image ") {
 			t.Errorf("path %q: %v", path, err)
 		}
