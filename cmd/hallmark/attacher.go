@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/hallmark-project/hallmark/cmd/internal/cli"
 	"github.com/hallmark-project/hallmark/policy/report"
 	"github.com/hallmark-project/hallmark/sign"
 	"github.com/hallmark-project/hallmark/sign/publish"
@@ -31,7 +32,7 @@ const (
 
 // signFlags are what sign, attest and sbom --attest have in common.
 type signFlags struct {
-	registryFlags
+	cli.RegistryFlags
 	identityFlags
 	format    string
 	recursive bool
@@ -44,15 +45,15 @@ func (f *signFlags) add(cmd *cobra.Command) {
 	flags.BoolVarP(&f.recursive, "recursive", "r", false, "of an index, also every platform below it")
 	flags.StringVar(&f.output, "output", "text", "text or json")
 	f.identityFlags.add(flags)
-	f.registryFlags.add(flags)
+	f.RegistryFlags.Add(flags)
 }
 
 func (f *signFlags) check() error {
 	if f.format != formatBundle && f.format != formatLegacy {
-		return hint(usageError("unknown format %q", f.format), "--format is bundle or legacy")
+		return cli.Hint(cli.UsageError("unknown format %q", f.format), "--format is bundle or legacy")
 	}
 	if f.output != "text" && f.output != "json" {
-		return usageError("--output is text or json, not %q", f.output)
+		return cli.UsageError("--output is text or json, not %q", f.output)
 	}
 	return f.identityFlags.check()
 }
@@ -95,7 +96,7 @@ func (a *app) newAttacher(ctx context.Context, f *signFlags) (*attacher, error) 
 	if err != nil {
 		return nil, err
 	}
-	client, err := f.client(true)
+	client, err := f.Client(&a.App, true)
 	if err != nil {
 		return nil, err
 	}
@@ -130,12 +131,12 @@ func (s *attacher) attachAll(ctx context.Context, images []string, make makeEvid
 
 // progress tells a person at a terminal how far a batch is.
 func (s *attacher) progress(done int64, all int) {
-	if all < 2 || !terminal(s.app.stderr) {
+	if all < 2 || !cli.Terminal(s.app.Stderr) {
 		return
 	}
-	fmt.Fprintf(s.app.stderr, "\r%d of %d", done, all)
+	fmt.Fprintf(s.app.Stderr, "\r%d of %d", done, all)
 	if done == int64(all) {
-		fmt.Fprint(s.app.stderr, "\r\x1b[K")
+		fmt.Fprint(s.app.Stderr, "\r\x1b[K")
 	}
 }
 
@@ -152,11 +153,11 @@ func makeResults(n int) []result { return make([]result, n) }
 func (s *attacher) attach(ctx context.Context, image string, make makeEvidence, to *result) error {
 	ref, err := oci.ParseReference(image)
 	if err != nil {
-		return registryError(image, err)
+		return cli.RegistryError(image, err)
 	}
 	subjects, err := s.publisher.Subjects(ctx, ref, s.flags.recursive)
 	if err != nil {
-		return registryError(image, err)
+		return cli.RegistryError(image, err)
 	}
 	to.ref = ref
 	return s.attachTo(ctx, subjects, make, to)
@@ -241,7 +242,7 @@ func makeLines(n int) []attachment { return make([]attachment, n) }
 func (s *attacher) print(ref oci.Reference, lines []attachment) error {
 	for _, line := range lines {
 		if s.flags.output == "json" {
-			if err := json.NewEncoder(s.app.stdout).Encode(line); err != nil {
+			if err := json.NewEncoder(s.app.Stdout).Encode(line); err != nil {
 				return err
 			}
 			continue
@@ -266,7 +267,7 @@ func (s *attacher) print(ref oci.Reference, lines []attachment) error {
 		if line.Identity != "" {
 			what += "  by " + report.Plain(line.Identity)
 		}
-		fmt.Fprintf(s.app.stdout, "%s %s@%s%s\n", verb, line.Image, line.Subject, what)
+		fmt.Fprintf(s.app.Stdout, "%s %s@%s%s\n", verb, line.Image, line.Subject, what)
 	}
 	return nil
 }
@@ -277,11 +278,11 @@ func writeError(image string, err error) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, publish.ErrNotListed):
-		return hint(err, "run the same command again: what is there already is kept")
+		return cli.Hint(err, "run the same command again: what is there already is kept")
 	case errors.Is(err, publish.ErrNotStored) && errors.Is(err, oci.ErrUnauthorized):
-		return hint(err, "the registry lets you read %s and not write to it; log in with an account that may push", image)
+		return cli.Hint(err, "the registry lets you read %s and not write to it; log in with an account that may push", image)
 	case errors.Is(err, publish.ErrNotStored):
-		return hint(err, "nothing was made visible; run the same command again when the registry takes writes")
+		return cli.Hint(err, "nothing was made visible; run the same command again when the registry takes writes")
 	}
-	return registryError(image, err)
+	return cli.RegistryError(image, err)
 }

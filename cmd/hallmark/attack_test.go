@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/hallmark-project/hallmark/cmd/internal/cli"
 	"github.com/hallmark-project/hallmark/sign/keys"
 	"github.com/hallmark-project/hallmark/verify"
 	"github.com/hallmark-project/hallmark/verify/oci"
@@ -25,9 +26,9 @@ func TestPanicIsNeverSuccess(t *testing.T) {
 	t.Parallel()
 	_, bundle, public := signBlob(t, keys.ECDSAP256)
 	var stdout, stderr bytes.Buffer
-	a := &app{stdin: bomb{}, stdout: &stdout, stderr: &stderr, getenv: func(string) string { return "" }}
+	a := &app{App: cli.App{Stdin: bomb{}, Stdout: &stdout, Stderr: &stderr, Getenv: func(string) string { return "" }}}
 	code := run(t.Context(), a, []string{"verify-blob", "--key", public, "--bundle", bundle, "-"})
-	if code != exitUndetermined || !strings.Contains(stderr.String(), "internal fault") || stdout.Len() > 0 {
+	if code != cli.ExitUndetermined || !strings.Contains(stderr.String(), "internal fault") || stdout.Len() > 0 {
 		t.Errorf("SB-19: exit code %d\n%s%s", code, stdout.String(), stderr.String())
 	}
 }
@@ -44,7 +45,7 @@ func TestSwitchesThatWeaken(t *testing.T) {
 		"--insecure-ignore-tlog": w.keylessImage(in, "unlogged", verifytest.Options{Entries: []verifytest.Entry{}, Stamps: []verifytest.Stamp{{}}}).Ref(),
 	}
 	for flag, image := range images {
-		for value, want := range map[string]int{"": exitDeny, "=false": exitDeny, "=0": exitDeny, "=true": exitAllow, "=maybe": exitUsage, "=": exitUsage} {
+		for value, want := range map[string]int{"": cli.ExitDeny, "=false": cli.ExitDeny, "=0": cli.ExitDeny, "=true": cli.ExitAllow, "=maybe": cli.ExitUsage, "=": cli.ExitUsage} {
 			t.Run("SB-21 "+flag+value, func(t *testing.T) {
 				t.Parallel()
 				args := []string{"verify", image, "--trusted-root", root, "--certificate-identity", verifytest.DefaultURI, "--certificate-oidc-issuer", verifytest.DefaultIssuer}
@@ -83,9 +84,9 @@ func TestRemovingTheBundleWeakensNothing(t *testing.T) {
 		}
 		code, stdout := verifyBy(w, image.Ref())
 		switch {
-		case with && code != exitAllow:
+		case with && code != cli.ExitAllow:
 			t.Errorf("with the bundle: exit code %d\n%s", code, stdout)
-		case !with && (code != exitDeny || !strings.Contains(stdout, "TLOG_MISSING")):
+		case !with && (code != cli.ExitDeny || !strings.Contains(stdout, "TLOG_MISSING")):
 			t.Errorf("SB-23: without the bundle: exit code %d\n%s", code, stdout)
 		}
 	}
@@ -124,7 +125,7 @@ func TestKeysAreFiles(t *testing.T) {
 		{"verify-blob", "--bundle", server.URL, "--key", w.keyFile, w.keyFile},
 		{"verify-blob", "--bundle", w.keyFile, "--key", server.URL, w.keyFile},
 	} {
-		if code, stdout, _ := w.hallmark(args...); code == exitAllow || code == exitDeny || stdout != "" {
+		if code, stdout, _ := w.hallmark(args...); code == cli.ExitAllow || code == cli.ExitDeny || stdout != "" {
 			t.Errorf("SB-29 %q: exit code %d\n%s", args, code, stdout)
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/hallmark-project/hallmark/attest"
 	"github.com/hallmark-project/hallmark/attest/predicate"
 	"github.com/hallmark-project/hallmark/attest/provenance"
+	"github.com/hallmark-project/hallmark/cmd/internal/cli"
 	"github.com/hallmark-project/hallmark/sign"
 	"github.com/hallmark-project/hallmark/verify/oci"
 )
@@ -34,7 +35,7 @@ vuln, openvex, link, test-result, vsa, custom. A file that is another kind of do
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if kind == "" || file == "" {
-				return hint(usageError("attest needs --type and --predicate"), "hallmark attest --help shows examples")
+				return cli.Hint(cli.UsageError("attest needs --type and --predicate"), "hallmark attest --help shows examples")
 			}
 			if err := f.check(); err != nil {
 				return err
@@ -49,9 +50,9 @@ vuln, openvex, link, test-result, vsa, custom. A file that is another kind of do
 			predicateType, err := predicate.ResolveFor(kind, raw)
 			switch {
 			case errors.Is(err, predicate.ErrUnknownType):
-				return hint(usageError("--type: %s", err), "hallmark attest --help lists the types")
+				return cli.Hint(cli.UsageError("--type: %s", err), "hallmark attest --help lists the types")
 			case err != nil:
-				return hint(fmt.Errorf("%s: %w", file, err), "give the --type that the file has, or the file that the type wants")
+				return cli.Hint(fmt.Errorf("%s: %w", file, err), "give the --type that the file has, or the file that the type wants")
 			}
 			return a.attestAll(cmd.Context(), &f, args, predicateType, raw)
 		},
@@ -88,11 +89,11 @@ func (s *attacher) statement(predicateType string, raw []byte) makeEvidence {
 
 // readPredicate reads a predicate: one JSON value, not empty.
 func (a *app) readPredicate(name string) ([]byte, error) {
-	reader := a.stdin
+	reader := a.Stdin
 	if name != "-" {
 		file, err := os.Open(name)
 		if err != nil {
-			return nil, hint(fmt.Errorf("reading the predicate: %w", err), "--predicate names a JSON file, or - for standard input")
+			return nil, cli.Hint(fmt.Errorf("reading the predicate: %w", err), "--predicate names a JSON file, or - for standard input")
 		}
 		defer file.Close()
 		reader = file
@@ -103,15 +104,15 @@ func (a *app) readPredicate(name string) ([]byte, error) {
 	}
 	switch {
 	case len(raw) == 0:
-		return nil, hint(fmt.Errorf("reading the predicate %s: it is empty", name), "a predicate is one JSON object")
+		return nil, cli.Hint(fmt.Errorf("reading the predicate %s: it is empty", name), "a predicate is one JSON object")
 	case len(raw) > attest.MaxStatementBytes:
-		return nil, hint(fmt.Errorf("reading the predicate %s: more than %d MB", name, attest.MaxStatementBytes>>20), "attest a smaller document, or a digest of this one")
+		return nil, cli.Hint(fmt.Errorf("reading the predicate %s: more than %d MB", name, attest.MaxStatementBytes>>20), "attest a smaller document, or a digest of this one")
 	}
 	if err := attest.CheckJSON(raw); err != nil {
-		return nil, hint(fmt.Errorf("reading the predicate %s: %w", name, err), "a predicate is one JSON object; is it YAML, or cut short?")
+		return nil, cli.Hint(fmt.Errorf("reading the predicate %s: %w", name, err), "a predicate is one JSON object; is it YAML, or cut short?")
 	}
 	if bytes.TrimLeft(raw, " \t\r\n")[0] != '{' {
-		return nil, hint(fmt.Errorf("reading the predicate %s: it is JSON and no object", name), "a predicate is one JSON object")
+		return nil, cli.Hint(fmt.Errorf("reading the predicate %s: it is JSON and no object", name), "a predicate is one JSON object")
 	}
 	return raw, nil
 }
@@ -137,18 +138,18 @@ more than the key: ` + "https://hallmark.dev/builders/local" + `.`,
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			// No time of this machine's clock: two runs of one build say the same.
-			record, err := provenance.Detect(cmd.Context(), a.getenv, dir, time.Time{})
+			record, err := provenance.Detect(cmd.Context(), a.Getenv, dir, time.Time{})
 			switch {
 			case errors.Is(err, provenance.ErrCheckout):
-				return hint(err, "run it in a checkout with a commit and a remote named origin, or name one with --source-dir")
+				return cli.Hint(err, "run it in a checkout with a commit and a remote named origin, or name one with --source-dir")
 			case err != nil:
-				return hint(err, "outside of a CI job, unset its variables and use --source-dir")
+				return cli.Hint(err, "outside of a CI job, unset its variables and use --source-dir")
 			}
 			if record.Dirty {
-				fmt.Fprintln(a.stderr, "hallmark: warning: the checkout has uncommitted changes; the provenance claims no commit")
+				fmt.Fprintln(a.Stderr, "hallmark: warning: the checkout has uncommitted changes; the provenance claims no commit")
 			}
 			if printOnly {
-				_, err := fmt.Fprintf(a.stdout, "%s\n", record.Predicate)
+				_, err := fmt.Fprintf(a.Stdout, "%s\n", record.Predicate)
 				return err
 			}
 			return a.attestAll(cmd.Context(), &f, args, record.Type, record.Predicate)

@@ -16,6 +16,7 @@ import (
 
 	"github.com/hallmark-project/hallmark/attest"
 	"github.com/hallmark-project/hallmark/attest/digest"
+	"github.com/hallmark-project/hallmark/cmd/internal/cli"
 	"github.com/hallmark-project/hallmark/sign"
 	"github.com/hallmark-project/hallmark/sign/keys"
 	"github.com/hallmark-project/hallmark/verify"
@@ -30,7 +31,7 @@ func signBlob(t testing.TB, algorithm keys.Algorithm) (artifact, bundle, public 
 	private, public := newKeyPair(t, algorithm)
 	artifact = newFile(t, "artifact", blobContent)
 	bundle = filepath.Join(t.TempDir(), "b.json")
-	if got := runVerb(t.Context(), nil, "sign-blob", "--key", private, "--bundle", bundle, artifact); got.code != exitAllow {
+	if got := runVerb(t.Context(), nil, "sign-blob", "--key", private, "--bundle", bundle, artifact); got.code != cli.ExitAllow {
 		t.Fatalf("%+v", got)
 	}
 	return artifact, bundle, public
@@ -48,10 +49,10 @@ func TestBlob(t *testing.T) {
 			verifyBlob := func(key, what, stdin string) outcome {
 				return runVerb(t.Context(), strings.NewReader(stdin), "verify-blob", "--key", key, "--bundle", bundle, what)
 			}
-			if got := verifyBlob(public, artifact, ""); got.code != exitAllow || !strings.HasPrefix(got.stdout, "ALLOW") {
+			if got := verifyBlob(public, artifact, ""); got.code != cli.ExitAllow || !strings.HasPrefix(got.stdout, "ALLOW") {
 				t.Errorf("file: %+v", got)
 			}
-			if got := verifyBlob(public, "-", blobContent); got.code != exitAllow {
+			if got := verifyBlob(public, "-", blobContent); got.code != cli.ExitAllow {
 				t.Errorf("CL-03 standard input: %+v", got)
 			}
 			fifo := filepath.Join(t.TempDir(), "fifo")
@@ -59,22 +60,22 @@ func TestBlob(t *testing.T) {
 				t.Fatal(err)
 			}
 			go os.WriteFile(fifo, []byte(blobContent), 0)
-			if got := verifyBlob(public, fifo, ""); got.code != exitAllow {
+			if got := verifyBlob(public, fifo, ""); got.code != cli.ExitAllow {
 				t.Errorf("CL-03 FIFO: %+v", got)
 			}
-			wantFailure(t, verifyBlob(public, "-", blobContent+"x"), exitDeny, "DIGEST_MISMATCH")
-			wantFailure(t, verifyBlob(public, "-", ""), exitDeny, "DIGEST_MISMATCH")
-			wantFailure(t, verifyBlob(stranger, artifact, ""), exitDeny, "KEY_MISMATCH")
-			wantFailure(t, verifyBlob(public, digest.FromBytes([]byte("other")).String(), ""), exitDeny, "DIGEST_MISMATCH")
-			wantFailure(t, verifyBlob(public, artifact+".missing", ""), exitUndetermined, "no such file")
-			wantFailure(t, verifyBlob(public, filepath.Dir(artifact), ""), exitUndetermined, "folder")
-			wantFailure(t, verifyBlob(public, "sha256:abc", ""), exitUsage, "digest")
-			wantFailure(t, verifyBlob(public, "", ""), exitUndetermined)
-			wantFailure(t, verifyBlob(artifact, artifact, ""), exitUndetermined, "PEM")
+			wantFailure(t, verifyBlob(public, "-", blobContent+"x"), cli.ExitDeny, "DIGEST_MISMATCH")
+			wantFailure(t, verifyBlob(public, "-", ""), cli.ExitDeny, "DIGEST_MISMATCH")
+			wantFailure(t, verifyBlob(stranger, artifact, ""), cli.ExitDeny, "KEY_MISMATCH")
+			wantFailure(t, verifyBlob(public, digest.FromBytes([]byte("other")).String(), ""), cli.ExitDeny, "DIGEST_MISMATCH")
+			wantFailure(t, verifyBlob(public, artifact+".missing", ""), cli.ExitUndetermined, "no such file")
+			wantFailure(t, verifyBlob(public, filepath.Dir(artifact), ""), cli.ExitUndetermined, "folder")
+			wantFailure(t, verifyBlob(public, "sha256:abc", ""), cli.ExitUsage, "digest")
+			wantFailure(t, verifyBlob(public, "", ""), cli.ExitUndetermined)
+			wantFailure(t, verifyBlob(artifact, artifact, ""), cli.ExitUndetermined, "PEM")
 		})
 	}
 	artifact, bundle, public := signBlob(t, keys.ECDSAP256)
-	if got := runVerb(t.Context(), nil, "verify-blob", "--key", public, "--bundle", bundle, digest.FromBytes([]byte(blobContent)).String()); got.code != exitAllow {
+	if got := runVerb(t.Context(), nil, "verify-blob", "--key", public, "--bundle", bundle, digest.FromBytes([]byte(blobContent)).String()); got.code != cli.ExitAllow {
 		t.Errorf("digest: %+v", got)
 	}
 	got := runVerb(t.Context(), nil, "verify-blob", "--key", public, "--bundle", bundle, "--output", "json", artifact)
@@ -84,7 +85,7 @@ func TestBlob(t *testing.T) {
 	}
 	got = runVerb(t.Context(), strings.NewReader("other"), "verify-blob", "--key", public, "--bundle", bundle, "--output", "json", "-")
 	report = blobReport{}
-	if err := json.Unmarshal([]byte(got.stdout), &report); err != nil || got.code != exitDeny || report.Verdict != "deny" || report.Reason != verify.ReasonDigestMismatch || report.Checks != nil {
+	if err := json.Unmarshal([]byte(got.stdout), &report); err != nil || got.code != cli.ExitDeny || report.Verdict != "deny" || report.Reason != verify.ReasonDigestMismatch || report.Checks != nil {
 		t.Errorf("JSON of a denial: %+v, %v", got, err)
 	}
 }
@@ -128,7 +129,7 @@ func TestBlobBundleBroken(t *testing.T) {
 		} {
 			got := runVerb(t.Context(), nil, "verify-blob", "--key", public, "--bundle", newFile(t, "b", test.bundle), artifact)
 			if test.reason == nil {
-				if got.code != exitAllow {
+				if got.code != cli.ExitAllow {
 					t.Errorf("%s, %s: %+v", algorithm, name, got)
 				}
 				continue
@@ -137,7 +138,7 @@ func TestBlobBundleBroken(t *testing.T) {
 			for _, reason := range test.reason {
 				matched = matched || strings.Contains(got.stderr, reason)
 			}
-			if got.code != exitDeny || !matched {
+			if got.code != cli.ExitDeny || !matched {
 				t.Errorf("%s, %s: %+v", algorithm, name, got)
 			}
 		}
@@ -175,16 +176,16 @@ func TestBlobPureEd25519(t *testing.T) {
 		check := func(what, stdin string) outcome {
 			return runVerb(t.Context(), strings.NewReader(stdin), "verify-blob", "--key", pub, "--bundle", bundle, what)
 		}
-		if got := check("-", blobContent); got.code != exitAllow {
+		if got := check("-", blobContent); got.code != cli.ExitAllow {
 			t.Errorf("%s: %+v", algorithm, got)
 		}
-		if got := check("-", blobContent+"x"); got.code != exitDeny {
+		if got := check("-", blobContent+"x"); got.code != cli.ExitDeny {
 			t.Errorf("%s, other content: %+v", algorithm, got)
 		}
-		wantFailure(t, check(digest.FromBytes([]byte(blobContent)).String(), ""), exitUndetermined, "content itself")
+		wantFailure(t, check(digest.FromBytes([]byte(blobContent)).String(), ""), cli.ExitUndetermined, "content itself")
 		lie := strings.Replace(text, base64.StdEncoding.EncodeToString(sum), base64.StdEncoding.EncodeToString(append([]byte{^sum[0]}, sum[1:]...)), 1)
 		bundle = newFile(t, "b", lie)
-		if got := check("-", blobContent); got.code != exitDeny {
+		if got := check("-", blobContent); got.code != cli.ExitDeny {
 			t.Errorf("SB-08, %s, the digest lies beside a good signature: %+v", algorithm, got)
 		}
 	}
@@ -210,13 +211,13 @@ func TestBlobStatement(t *testing.T) {
 			t.Fatal(err)
 		}
 		bundle := newFile(t, "b", string(made.Raw))
-		if got := runVerb(t.Context(), strings.NewReader(blobContent), "verify-blob", "--key", public, "--bundle", bundle, "-"); got.code != exitAllow {
+		if got := runVerb(t.Context(), strings.NewReader(blobContent), "verify-blob", "--key", public, "--bundle", bundle, "-"); got.code != cli.ExitAllow {
 			t.Errorf("%s: %+v", subject.Algorithm(), got)
 		}
-		if got := runVerb(t.Context(), nil, "verify-blob", "--key", public, "--bundle", bundle, subject.String()); got.code != exitAllow {
+		if got := runVerb(t.Context(), nil, "verify-blob", "--key", public, "--bundle", bundle, subject.String()); got.code != cli.ExitAllow {
 			t.Errorf("%s: %+v", subject, got)
 		}
-		wantFailure(t, runVerb(t.Context(), strings.NewReader("other"), "verify-blob", "--key", public, "--bundle", bundle, "-"), exitDeny, "SUBJECT_MISMATCH")
+		wantFailure(t, runVerb(t.Context(), strings.NewReader("other"), "verify-blob", "--key", public, "--bundle", bundle, "-"), cli.ExitDeny, "SUBJECT_MISMATCH")
 	}
 }
 
@@ -234,7 +235,7 @@ func TestVerifyBlobUsage(t *testing.T) {
 		"unknown output":          {"--bundle", "b", "--key", "k", "--output", "yaml", "f"},
 		"unknown flag":            {"--bundel", "b", "f"},
 	} {
-		if got := runVerb(t.Context(), nil, append([]string{"verify-blob"}, args...)...); got.code != exitUsage {
+		if got := runVerb(t.Context(), nil, append([]string{"verify-blob"}, args...)...); got.code != cli.ExitUsage {
 			t.Errorf("%s: %+v", name, got)
 		}
 	}
@@ -246,11 +247,11 @@ func TestVerifyBlobKeyHasNoIdentity(t *testing.T) {
 	t.Parallel()
 	content, bundle, public := signBlob(t, keys.ECDSAP256)
 	verb := []string{"verify-blob", "--bundle", bundle, "--key", public}
-	if got := runVerb(t.Context(), nil, append(verb, content)...); got.code != exitAllow {
+	if got := runVerb(t.Context(), nil, append(verb, content)...); got.code != cli.ExitAllow {
 		t.Fatalf("without an identity: %+v", got)
 	}
-	wantFailure(t, runVerb(t.Context(), nil, append(verb, "--certificate-identity", "i", "--certificate-oidc-issuer", "o", content)...), exitDeny, "IDENTITY_MISMATCH")
-	wantFailure(t, runVerb(t.Context(), nil, append(verb, "--certificate-oidc-issuer", "o", content)...), exitDeny, "IDENTITY_MISMATCH")
+	wantFailure(t, runVerb(t.Context(), nil, append(verb, "--certificate-identity", "i", "--certificate-oidc-issuer", "o", content)...), cli.ExitDeny, "IDENTITY_MISMATCH")
+	wantFailure(t, runVerb(t.Context(), nil, append(verb, "--certificate-oidc-issuer", "o", content)...), cli.ExitDeny, "IDENTITY_MISMATCH")
 }
 
 // TestVerifyBlobIdentity checks a real keyless bundle of sigstore-js's release
@@ -275,16 +276,16 @@ func TestVerifyBlobIdentity(t *testing.T) {
 		return runVerb(t.Context(), nil, "verify-blob", "--bundle", bundle, "--trusted-root", root,
 			"--certificate-identity", identity, "--certificate-oidc-issuer", issuer, subject)
 	}
-	if got := check(identity, issuer, subject); got.code != exitAllow {
+	if got := check(identity, issuer, subject); got.code != cli.ExitAllow {
 		t.Errorf("%+v", got)
 	}
 	for _, other := range []string{identity + "x", strings.TrimSuffix(identity, "n"), strings.ToUpper(identity), ".*", identity[1:]} {
-		wantFailure(t, check(other, issuer, subject), exitDeny, "IDENTITY_MISMATCH")
+		wantFailure(t, check(other, issuer, subject), cli.ExitDeny, "IDENTITY_MISMATCH")
 	}
 	for _, other := range []string{issuer + "/", "https://token.actions.githubusercontent.com.example", ".*"} {
-		wantFailure(t, check(identity, other, subject), exitDeny, "ISSUER_MISMATCH")
+		wantFailure(t, check(identity, other, subject), cli.ExitDeny, "ISSUER_MISMATCH")
 	}
-	wantFailure(t, check(identity, issuer, strings.Replace(subject, "sha512:4", "sha512:5", 1)), exitDeny, "SUBJECT_MISMATCH")
+	wantFailure(t, check(identity, issuer, strings.Replace(subject, "sha512:4", "sha512:5", 1)), cli.ExitDeny, "SUBJECT_MISMATCH")
 }
 
 func TestSignBlobBadInput(t *testing.T) {
@@ -297,12 +298,12 @@ func TestSignBlobBadInput(t *testing.T) {
 		code int
 		word string
 	}{
-		"both from standard input": {[]string{"--key", private, "--password-file", "-", "--bundle", bundle, "-"}, exitUsage, "standard input"},
-		"missing file":             {[]string{"--key", private, "--bundle", bundle, artifact + ".missing"}, exitUndetermined, "no such file"},
-		"public key":               {[]string{"--key", public, "--bundle", bundle, artifact}, exitDeny, "public key"},
-		"no key":                   {[]string{"--bundle", bundle, artifact}, exitUsage, "--key"},
-		"no such folder":           {[]string{"--key", private, "--bundle", filepath.Join(bundle, "x", "b"), artifact}, exitDeny, ""},
-		"no file":                  {[]string{"--key", private, "--bundle", bundle}, exitUsage, ""},
+		"both from standard input": {[]string{"--key", private, "--password-file", "-", "--bundle", bundle, "-"}, cli.ExitUsage, "standard input"},
+		"missing file":             {[]string{"--key", private, "--bundle", bundle, artifact + ".missing"}, cli.ExitUndetermined, "no such file"},
+		"public key":               {[]string{"--key", public, "--bundle", bundle, artifact}, cli.ExitDeny, "public key"},
+		"no key":                   {[]string{"--bundle", bundle, artifact}, cli.ExitUsage, "--key"},
+		"no such folder":           {[]string{"--key", private, "--bundle", filepath.Join(bundle, "x", "b"), artifact}, cli.ExitDeny, ""},
+		"no file":                  {[]string{"--key", private, "--bundle", bundle}, cli.ExitUsage, ""},
 	} {
 		got := runVerb(t.Context(), nil, append([]string{"sign-blob"}, test.args...)...)
 		if got.code != test.code || !strings.Contains(got.stderr, test.word) {
@@ -317,12 +318,12 @@ func TestSignBlobBadInput(t *testing.T) {
 	if err := os.Symlink("/dev/full", full); err != nil {
 		t.Fatal(err)
 	}
-	wantFailure(t, runVerb(t.Context(), nil, "sign-blob", "--key", private, "--bundle", full, artifact), exitDeny, "no space left")
+	wantFailure(t, runVerb(t.Context(), nil, "sign-blob", "--key", private, "--bundle", full, artifact), cli.ExitDeny, "no space left")
 	if target, err := os.Readlink(full); err != nil || target != "/dev/full" {
 		t.Errorf("the link to a device was replaced: %q, %v", target, err)
 	}
 	got := runVerb(t.Context(), nil, "sign-blob", "--key", private, artifact)
-	if got.code != exitAllow || !json.Valid([]byte(got.stdout)) {
+	if got.code != cli.ExitAllow || !json.Valid([]byte(got.stdout)) {
 		t.Errorf("to standard output: %+v", got)
 	}
 }

@@ -2,15 +2,14 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/hallmark-project/hallmark/attest/wholefile"
+	"github.com/hallmark-project/hallmark/cmd/internal/cli"
 	"github.com/hallmark-project/hallmark/policy"
 	"github.com/hallmark-project/hallmark/policy/airgap"
 	"github.com/hallmark-project/hallmark/policy/gate"
@@ -30,7 +29,7 @@ func newBundleCommand(a *app) *cobra.Command {
 		Long: `A sealed file holds images, all evidence about them, the policy with its trust roots,
 and the date until which they can be judged. hallmark verify --bundle-file reads it
 without any network. It is an OCI image layout in a tar.`,
-		Args: noArgs,
+		Args: cli.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(newBundleSaveCommand(a), newBundleLoadCommand(a))
@@ -38,8 +37,8 @@ without any network. It is an OCI image layout in a tar.`,
 }
 
 type saveFlags struct {
-	registryFlags
-	policySignerFlags
+	cli.RegistryFlags
+	cli.PolicySignerFlags
 	policy       string
 	out          string
 	evidenceOnly bool
@@ -73,37 +72,37 @@ be judged, 64 wrong usage.`,
 	flags.BoolVar(&f.evidenceOnly, "evidence-only", false, "leave out the layers of the images: they can be judged and not loaded")
 	flags.BoolVar(&f.allowDenied, "allow-denied", false, "seal images that the policy denies too; the file says so")
 	flags.StringVar(&f.output, "output", "text", "text or json")
-	f.policySignerFlags.add(flags)
-	f.registryFlags.add(flags)
+	f.PolicySignerFlags.Add(flags)
+	f.RegistryFlags.Add(flags)
 	return cmd
 }
 
 func (a *app) bundleSave(ctx context.Context, f *saveFlags, images []string) error {
 	switch {
 	case f.output != "text" && f.output != "json":
-		return usageError("--output is text or json, not %q", f.output)
+		return cli.UsageError("--output is text or json, not %q", f.output)
 	case f.policy == "":
-		return hint(usageError("no policy was named"), "hallmark bundle save IMAGE… --policy FILE --out FILE")
+		return cli.Hint(cli.UsageError("no policy was named"), "hallmark bundle save IMAGE… --policy FILE --out FILE")
 	case f.out == "":
-		return hint(usageError("nothing says where the file goes"), "hallmark bundle save IMAGE… --policy FILE --out FILE")
+		return cli.Hint(cli.UsageError("nothing says where the file goes"), "hallmark bundle save IMAGE… --policy FILE --out FILE")
 	}
-	p, err := a.policyFrom(ctx, f.policy, &f.policySignerFlags, &f.registryFlags)
+	p, err := a.PolicyFrom(ctx, f.policy, &f.PolicySignerFlags, &f.RegistryFlags)
 	if err != nil {
 		return err
 	}
-	client, err := f.client(false)
+	client, err := f.Client(&a.App, false)
 	if err != nil {
 		return err
 	}
 	at := time.Now()
 	items := make([]airgap.Item, 0, len(images))
 	for _, image := range images {
-		if _, _, local := cutLocal(image); local {
-			return hint(usageError("%s is in no registry, and has no name that the policy could go by", image), "hallmark copy puts it into a registry")
+		if _, _, local := cli.CutLocal(image); local {
+			return cli.Hint(cli.UsageError("%s is in no registry, and has no name that the policy could go by", image), "hallmark copy puts it into a registry")
 		}
 		ref, err := oci.ParseReference(image)
 		if err != nil {
-			return registryError(image, err)
+			return cli.RegistryError(image, err)
 		}
 		items = append(items, airgap.Item{Reference: ref, Source: client})
 	}
@@ -116,7 +115,7 @@ func (a *app) bundleSave(ctx context.Context, f *saveFlags, images []string) err
 		// By the digest that was judged: the tag may have moved since.
 		ref := items[i].Reference.At(answers[i].Digest)
 		if items[i].Whole, err = oci.Collect(ctx, client, ref, oci.CollectOptions{Suffixes: publish.EvidenceSuffixes()}); err != nil {
-			return registryError(images[i], err)
+			return cli.RegistryError(images[i], err)
 		}
 		items[i].Judged = answers[i]
 	}
@@ -126,17 +125,17 @@ func (a *app) bundleSave(ctx context.Context, f *saveFlags, images []string) err
 		options.Contents = airgap.EvidenceOnly
 	}
 	var index airgap.Index
-	size, err := writeWhole(f.out, func(out io.Writer) (err error) {
+	size, err := wholefile.Write(f.out, 0o644, func(out io.Writer) (err error) {
 		index, err = airgap.Save(ctx, out, items, options)
 		return err
 	})
 	finish()
 	if err != nil {
-		return registryError(f.out, err)
+		return cli.RegistryError(f.out, err)
 	}
 	for _, item := range items {
 		for _, text := range item.Whole.Skipped {
-			fmt.Fprintf(a.stderr, "hallmark: warning: %s\n", report.Plain(text))
+			fmt.Fprintf(a.Stderr, "hallmark: warning: %s\n", report.Plain(text))
 		}
 	}
 	return a.printSealed(f.output, f.out, size, index)
@@ -145,7 +144,7 @@ func (a *app) bundleSave(ctx context.Context, f *saveFlags, images []string) err
 // stateEnds says how long a root that came from the trust state may be used: as
 // long as a verification would take the state.
 func (a *app) stateEnds() func(*trust.Root) (time.Time, string) {
-	state, err := a.trustState()
+	state, err := a.TrustState()
 	if err != nil {
 		return nil // the roots are from files
 	}
@@ -157,14 +156,14 @@ func (a *app) stateEnds() func(*trust.Root) (time.Time, string) {
 		if used.Digest() != root.Digest() {
 			return time.Time{}, ""
 		}
-		return state.Fetched().Add(maxTrustAge), fmt.Sprintf("the trust state is %d days old then", maxTrustAge/(24*time.Hour))
+		return state.Fetched().Add(cli.MaxTrustAge), fmt.Sprintf("the trust state is %d days old then", cli.MaxTrustAge/(24*time.Hour))
 	}
 }
 
 // refuse prints the report and returns an error unless every image may be sealed or
 // loaded.
 func (a *app) refuse(r *report.Report, allowDenied bool, what string) error {
-	bad, code := "", exitDeny
+	bad, code := "", cli.ExitDeny
 	for _, image := range r.Images {
 		switch image.Verdict {
 		case policy.Allow:
@@ -173,32 +172,32 @@ func (a *app) refuse(r *report.Report, allowDenied bool, what string) error {
 				bad = fmt.Sprintf("%s is denied (%s)", image.Image, image.Reason)
 			}
 		default:
-			bad, code = fmt.Sprintf("%s could not be judged (%s)", image.Image, image.Reason), exitUndetermined
+			bad, code = fmt.Sprintf("%s could not be judged (%s)", image.Image, image.Reason), cli.ExitUndetermined
 		}
 	}
 	if bad == "" {
 		return nil
 	}
-	if err := r.WriteText(a.stderr, report.Style{}); err != nil {
+	if err := r.WriteText(a.Stderr, report.Style{}); err != nil {
 		return err
 	}
-	err := &codeError{err: fmt.Errorf("nothing was %sed: %s", what, bad), code: code}
-	if code == exitDeny {
-		return hint(err, "correct what the report above says, or give --allow-denied to %s it all the same", what)
+	err := &cli.CodeError{Err: fmt.Errorf("nothing was %sed: %s", what, bad), Code: code}
+	if code == cli.ExitDeny {
+		return cli.Hint(err, "correct what the report above says, or give --allow-denied to %s it all the same", what)
 	}
-	return hint(err, "the report above says what could not be looked at")
+	return cli.Hint(err, "the report above says what could not be looked at")
 }
 
 // printSealed prints what a file holds.
 func (a *app) printSealed(output, path string, size int64, index airgap.Index) error {
 	if output == "json" {
-		return report.WriteJSON(a.stdout, index)
+		return report.WriteJSON(a.Stdout, index)
 	}
-	fmt.Fprintf(a.stdout, "sealed %s (%s)\n", path, bytesText(size))
+	fmt.Fprintf(a.Stdout, "sealed %s (%s)\n", path, bytesText(size))
 	for _, image := range index.Images {
-		fmt.Fprintf(a.stdout, "  %-5s  %s\n", image.Verdict, image)
+		fmt.Fprintf(a.Stdout, "  %-5s  %s\n", image.Verdict, image)
 	}
-	fmt.Fprintf(a.stdout, "  policy %s  %s\n  %s\n", index.Policy.Name, index.Policy.Digest, judgeable(index))
+	fmt.Fprintf(a.Stdout, "  policy %s  %s\n  %s\n", index.Policy.Name, index.Policy.Digest, judgeable(index))
 	return nil
 }
 
@@ -208,33 +207,4 @@ func judgeable(index airgap.Index) string {
 		return "can be judged without an end"
 	}
 	return fmt.Sprintf("can be judged until %s: %s", index.JudgeUntil.UTC().Format(time.RFC3339), index.Because)
-}
-
-// writeWhole writes a file that is there whole or not at all.
-func writeWhole(path string, write func(io.Writer) error) (size int64, err error) {
-	file, err := os.CreateTemp(filepath.Dir(path), ".hallmark-*")
-	if err != nil {
-		return 0, fmt.Errorf("writing %s: %w", path, err)
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, file.Close(), os.Remove(file.Name()))
-		}
-	}()
-	if err := write(file); err != nil {
-		return 0, err
-	}
-	if err := file.Chmod(0o644); err != nil {
-		return 0, fmt.Errorf("writing %s: %w", path, err)
-	}
-	if err := file.Sync(); err != nil {
-		return 0, fmt.Errorf("writing %s: %w", path, err)
-	}
-	if size, err = file.Seek(0, io.SeekCurrent); err != nil {
-		return 0, fmt.Errorf("writing %s: %w", path, err)
-	}
-	if err := os.Rename(file.Name(), path); err != nil {
-		return 0, fmt.Errorf("writing %s: %w", path, err)
-	}
-	return size, file.Close()
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/hallmark-project/hallmark/attest/digest"
+	"github.com/hallmark-project/hallmark/cmd/internal/cli"
 	"github.com/hallmark-project/hallmark/policy"
 	"github.com/hallmark-project/hallmark/policy/airgap"
 	"github.com/hallmark-project/hallmark/policy/gate"
@@ -19,8 +20,8 @@ import (
 )
 
 type loadFlags struct {
-	registryFlags
-	policySignerFlags
+	cli.RegistryFlags
+	cli.PolicySignerFlags
 	policy       string
 	policyDigest string
 	allowDenied  bool
@@ -49,25 +50,25 @@ give --policy, or the digest of the policy that you expect.`,
 	flags.StringVar(&f.policyDigest, "policy-digest", "", "the digest that the policy in the file must have")
 	flags.BoolVar(&f.allowDenied, "allow-denied", false, "load images that the policy denies too")
 	flags.StringVar(&f.output, "output", "text", "text or json")
-	f.policySignerFlags.add(flags)
-	f.registryFlags.add(flags)
+	f.PolicySignerFlags.Add(flags)
+	f.RegistryFlags.Add(flags)
 	return cmd
 }
 
 func (a *app) bundleLoad(ctx context.Context, f *loadFlags, path, registry string) error {
 	if f.output != "text" && f.output != "json" {
-		return usageError("--output is text or json, not %q", f.output)
+		return cli.UsageError("--output is text or json, not %q", f.output)
 	}
-	if err := f.policySignerFlags.check(f.policy); err != nil {
+	if err := f.PolicySignerFlags.Check(f.policy); err != nil {
 		return err
 	}
-	client, err := f.client(true)
+	client, err := f.Client(&a.App, true)
 	if err != nil {
 		return err
 	}
 	var given *policy.Policy
 	if f.policy != "" {
-		if given, err = a.policyFrom(ctx, f.policy, &f.policySignerFlags, &f.registryFlags); err != nil {
+		if given, err = a.PolicyFrom(ctx, f.policy, &f.PolicySignerFlags, &f.RegistryFlags); err != nil {
 			return err
 		}
 	}
@@ -93,13 +94,13 @@ func (a *app) bundleLoad(ctx context.Context, f *loadFlags, path, registry strin
 		}
 		whole, err := oci.Collect(ctx, s.file.Layout(), ref, oci.CollectOptions{Suffixes: publish.EvidenceSuffixes()})
 		if err != nil {
-			return hint(fmt.Errorf("reading %s: %w", path, err), "the file is damaged; seal it anew")
+			return cli.Hint(fmt.Errorf("reading %s: %w", path, err), "the file is damaged; seal it anew")
 		}
 		progress, finish := a.progress("loading " + image.Name)
 		result, err := publisher.Copy(ctx, s.file.Layout(), ref, whole, targets[i], publish.CopyOptions{Progress: progress})
 		finish()
 		if errors.Is(err, oci.ErrNotFound) && s.file.Index.Contents == airgap.EvidenceOnly {
-			return hint(err, "the file holds evidence only; copy the images first, or seal them without --evidence-only")
+			return cli.Hint(err, "the file holds evidence only; copy the images first, or seal them without --evidence-only")
 		}
 		if err != nil {
 			return copyError(targets[i].String(), err)
@@ -123,16 +124,16 @@ func destinations(index airgap.Index, registry string) ([]oci.Reference, error) 
 		}
 		ref, err := oci.ParseReference(text)
 		if err != nil {
-			return nil, registryError(registry, err)
+			return nil, cli.RegistryError(registry, err)
 		}
 		if host, _, _ := strings.Cut(registry, "/"); host != "localhost" && !strings.ContainsAny(host, ".:") {
-			return nil, hint(usageError("%q is no registry", registry), "name a registry and a folder, such as registry.internal or registry.internal/mirror")
+			return nil, cli.Hint(cli.UsageError("%q is no registry", registry), "name a registry and a folder, such as registry.internal or registry.internal/mirror")
 		}
 		if image.Tag == "" {
 			ref.Tag = ""
 		}
 		if other, taken := seen[ref.String()]; taken && image.Tag != "" && other != image.Digest {
-			return nil, hint(fmt.Errorf("two images of the file would both become %s", ref), "seal them into two files and load them below two prefixes")
+			return nil, cli.Hint(fmt.Errorf("two images of the file would both become %s", ref), "seal them into two files and load them below two prefixes")
 		}
 		seen[ref.String()] = image.Digest
 		all = append(all, ref)

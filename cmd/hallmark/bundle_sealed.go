@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/hallmark-project/hallmark/attest/digest"
+	"github.com/hallmark-project/hallmark/cmd/internal/cli"
 	"github.com/hallmark-project/hallmark/policy"
 	"github.com/hallmark-project/hallmark/policy/airgap"
 	"github.com/hallmark-project/hallmark/policy/gate"
@@ -39,7 +40,7 @@ type sealed struct {
 func (a *app) openSealed(ctx context.Context, path string, given *policy.Policy, wanted string) (*sealed, error) {
 	file, err := airgap.Open(ctx, path)
 	if err != nil {
-		return nil, undetermined(hint(err, "hallmark bundle save makes a sealed file"))
+		return nil, cli.Undetermined(cli.Hint(err, "hallmark bundle save makes a sealed file"))
 	}
 	s := &sealed{file: file, policy: given}
 	if given == nil {
@@ -50,11 +51,11 @@ func (a *app) openSealed(ctx context.Context, path string, given *policy.Policy,
 		return nil, err
 	}
 	index := file.Index
-	fmt.Fprintf(a.stderr, "hallmark: %s was sealed on %s and %s\n", path, index.Created.UTC().Format(time.RFC3339), judgeable(index))
+	fmt.Fprintf(a.Stderr, "hallmark: %s was sealed on %s and %s\n", path, index.Created.UTC().Format(time.RFC3339), judgeable(index))
 	if s.own {
-		fmt.Fprintf(a.stderr, "hallmark: judging by the policy in it, %s %s\n", report.Plain(index.Policy.Name), index.Policy.Digest)
+		fmt.Fprintf(a.Stderr, "hallmark: judging by the policy in it, %s %s\n", report.Plain(index.Policy.Name), index.Policy.Digest)
 	} else if given.Digest() != index.Policy.Digest {
-		fmt.Fprintf(a.stderr, "hallmark: judging by the policy %s %s; the one in the file is another, %s\n", given.Name(), given.Digest(), index.Policy.Digest)
+		fmt.Fprintf(a.Stderr, "hallmark: judging by the policy %s %s; the one in the file is another, %s\n", given.Name(), given.Digest(), index.Policy.Digest)
 	}
 	return s, nil
 }
@@ -66,10 +67,10 @@ func (s *sealed) checkDigest(wanted string) error {
 	}
 	d, err := digest.Parse(wanted)
 	if err != nil {
-		return usageError("--policy-digest: %s", err)
+		return cli.UsageError("--policy-digest: %s", err)
 	}
 	if sealedPolicy := s.file.Index.Policy.Digest; d != sealedPolicy {
-		return undetermined(hint(fmt.Errorf("the policy in the file is %s, not %s", sealedPolicy, d), "do not trust this file; ask who made it, or give your own policy with --policy"))
+		return cli.Undetermined(cli.Hint(fmt.Errorf("the policy in the file is %s, not %s", sealedPolicy, d), "do not trust this file; ask who made it, or give your own policy with --policy"))
 	}
 	return nil
 }
@@ -113,13 +114,15 @@ func (s *sealed) judge(ctx context.Context, images []string, o gate.Options) []*
 
 // verifySealed is verify --bundle-file.
 func (a *app) verifySealed(ctx context.Context, f *verifyFlags, images []string) error {
-	if a.confine != nil {
-		a.confine(oci.ReachNothing)
+	if err := f.Check(images); err != nil {
+		return err
 	}
+	a.withoutNetwork()
 	var given *policy.Policy
-	if f.wants() {
+	if f.Wants() {
 		var err error
-		if given, err = a.verifyPolicy(ctx, f); err != nil {
+		f.Reach = oci.ReachNothing
+		if given, err = a.VerifyPolicy(ctx, &f.VerifyFlags); err != nil {
 			return err
 		}
 	}
@@ -128,18 +131,18 @@ func (a *app) verifySealed(ctx context.Context, f *verifyFlags, images []string)
 		return err
 	}
 	defer s.file.Close()
-	if f.printPolicy {
-		if _, err := a.stderr.Write(s.policy.YAML()); err != nil {
+	if f.PrintPolicy {
+		if _, err := a.Stderr.Write(s.policy.YAML()); err != nil {
 			return err
 		}
 	}
 	at := time.Now()
 	answers := s.judge(ctx, images, gate.Options{
-		Platform: f.platform, Concurrency: f.concurrency, Timeout: f.timeout,
+		Platform: f.Platform, Concurrency: f.Concurrency, Timeout: f.Timeout,
 		Now: func() time.Time { return at }, Content: contentFunc(contentOptions(f.noCache)),
 	})
 	r := report.New(s.policy, at, answers...)
-	a.setAge(r)
-	r.Insecure = append(r.Insecure, f.insecure()...)
-	return a.conclude(ctx, r, f.output, f.outputFile)
+	a.SetAge(r)
+	r.Insecure = append(r.Insecure, f.Insecure()...)
+	return a.Conclude(ctx, r, f.Output, f.OutputFile)
 }

@@ -13,6 +13,8 @@ import (
 	prototrustroot "github.com/sigstore/protobuf-specs/gen/pb-go/trustroot/v1"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/hallmark-project/hallmark/attest/wholefile"
+	"github.com/hallmark-project/hallmark/cmd/internal/cli"
 	"github.com/hallmark-project/hallmark/policy"
 	"github.com/hallmark-project/hallmark/policy/airgap"
 	"github.com/hallmark-project/hallmark/policy/report"
@@ -35,7 +37,7 @@ type airgapped struct {
 // keyPolicyFile writes a policy that wants a signature by a key.
 func keyPolicyFile(t *testing.T, public string) string {
 	t.Helper()
-	p, err := keyPolicy([]string{public})
+	p, err := cli.KeyPolicy([]string{public})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -252,7 +254,7 @@ rules: [{name: all, images: ["**"], require: {signatures: {from: [ci]}}}]
 		t.Fatal(err)
 	}
 	old := filepath.Join(t.TempDir(), "old.tar")
-	if _, err := writeWhole(old, func(out io.Writer) error {
+	if _, err := wholefile.Write(old, 0o644, func(out io.Writer) error {
 		item := airgap.Item{Reference: ref, Source: file.Layout(), Whole: whole, Judged: &report.Image{Digest: ref.Digest, Decision: policy.Decision{Verdict: policy.Allow}}}
 		_, err := airgap.Save(t.Context(), out, []airgap.Item{item}, airgap.Options{Policy: p, Created: then})
 		return err

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/hallmark-project/hallmark/cmd/internal/cli"
 	"github.com/hallmark-project/hallmark/policy/gate"
 	"github.com/hallmark-project/hallmark/sbom"
 	"github.com/hallmark-project/hallmark/sign/keys"
@@ -41,25 +42,25 @@ func TestVerifyMatchesContent(t *testing.T) {
 	}
 	honest := reg.PushImage("team/app", "honest", twoPackages)
 	for _, format := range []string{"spdx", "cyclonedx"} {
-		if got := runVerb(t.Context(), nil, "sbom", "--no-cache", "--attest", "--format", format, "--key", private, honest.TagRef()); got.code != exitAllow {
+		if got := runVerb(t.Context(), nil, "sbom", "--no-cache", "--attest", "--format", format, "--key", private, honest.TagRef()); got.code != cli.ExitAllow {
 			t.Fatalf("%+v", got)
 		}
 	}
-	if got := judge(honest.TagRef()); got.code != exitAllow {
+	if got := judge(honest.TagRef()); got.code != cli.ExitAllow {
 		t.Errorf("an honest SBOM: %+v", got)
 	}
 	// What was found in the layers stands in the record, which needs no image.
 	recorded := t.TempDir() + "/seen.record"
-	if got := runVerb(t.Context(), nil, "verify", "--no-cache", "--record", recorded, "--policy", policy, honest.TagRef()); got.code != exitAllow {
+	if got := runVerb(t.Context(), nil, "verify", "--no-cache", "--record", recorded, "--policy", policy, honest.TagRef()); got.code != cli.ExitAllow {
 		t.Errorf("recording: %+v", got)
 	}
-	if got := runVerb(t.Context(), nil, "replay", recorded); got.code != exitAllow {
+	if got := runVerb(t.Context(), nil, "replay", recorded); got.code != cli.ExitAllow {
 		t.Errorf("judged again: %+v", got)
 	}
 	made := runVerb(t.Context(), nil, "sbom", "--no-cache", honest.TagRef())
 	attest := func(ref, body string) {
 		t.Helper()
-		if got := runVerb(t.Context(), nil, "attest", "--key", private, "--type", "spdxjson", "--predicate", newFile(t, "sbom.json", body), ref); got.code != exitAllow {
+		if got := runVerb(t.Context(), nil, "attest", "--key", private, "--type", "spdxjson", "--predicate", newFile(t, "sbom.json", body), ref); got.code != cli.ExitAllow {
 			t.Fatalf("%+v", got)
 		}
 	}
@@ -85,12 +86,12 @@ func TestVerifyMatchesContentOfEach(t *testing.T) {
 	index := reg.PushIndex("team/app", "1", "linux/amd64", "linux/arm64")
 	for _, child := range index.Children {
 		body := `{"spdxVersion":"SPDX-2.3","SPDXID":"SPDXRef-DOCUMENT","packages":[{"SPDXID":"SPDXRef-1","name":"none","versionInfo":"1"}]}`
-		if got := runVerb(t.Context(), nil, "attest", "--key", private, "--type", "spdxjson", "--predicate", newFile(t, "sbom.json", body), child.Ref()); got.code != exitAllow {
+		if got := runVerb(t.Context(), nil, "attest", "--key", private, "--type", "spdxjson", "--predicate", newFile(t, "sbom.json", body), child.Ref()); got.code != cli.ExitAllow {
 			t.Fatalf("%+v", got)
 		}
 	}
 	archive := t.TempDir() + "/layout.tar"
-	if got := runVerb(t.Context(), nil, "copy", index.TagRef(), "oci-archive:"+archive); got.code != exitAllow {
+	if got := runVerb(t.Context(), nil, "copy", index.TagRef(), "oci-archive:"+archive); got.code != cli.ExitAllow {
 		t.Fatalf("copying: %+v", got)
 	}
 	for _, ref := range []string{index.TagRef(), "oci-archive:" + archive} {
@@ -100,7 +101,7 @@ func TestVerifyMatchesContentOfEach(t *testing.T) {
 			t.Errorf("%s: not both platforms were looked into: %s", ref, got.stdout)
 		}
 		got = runVerb(t.Context(), nil, "verify", "--no-cache", "--policy", contentPolicy(t, public, "index"), ref)
-		if got.code == exitAllow {
+		if got.code == cli.ExitAllow {
 			t.Errorf("%s: an index is allowed: %+v", ref, got)
 		}
 	}
@@ -108,7 +109,7 @@ func TestVerifyMatchesContentOfEach(t *testing.T) {
 
 func wantDenied(t *testing.T, got outcome, name string, words ...string) {
 	t.Helper()
-	if got.code != exitDeny {
+	if got.code != cli.ExitDeny {
 		t.Errorf("%s: %+v", name, got)
 	}
 	for _, word := range words {
@@ -157,15 +158,15 @@ func TestSealedContent(t *testing.T) {
 	private, public := newKeyPair(t, keys.ECDSAP256)
 	policy := contentPolicy(t, public, "index")
 	image := reg.PushImage("team/app", "1", packageFiles)
-	if got := runVerb(t.Context(), nil, "sbom", "--no-cache", "--attest", "--key", private, image.TagRef()); got.code != exitAllow {
+	if got := runVerb(t.Context(), nil, "sbom", "--no-cache", "--attest", "--key", private, image.TagRef()); got.code != cli.ExitAllow {
 		t.Fatalf("%+v", got)
 	}
 	file := t.TempDir() + "/sealed.tar"
-	if got := runVerb(t.Context(), nil, "bundle", "save", image.TagRef(), "--policy", policy, "--out", file, "--offline"); got.code != exitAllow {
+	if got := runVerb(t.Context(), nil, "bundle", "save", image.TagRef(), "--policy", policy, "--out", file, "--offline"); got.code != cli.ExitAllow {
 		t.Fatalf("%+v", got)
 	}
 	reg.Close()
-	if got := runVerb(t.Context(), nil, "verify", "--no-cache", "--bundle-file", file, "--policy", policy); got.code != exitAllow {
+	if got := runVerb(t.Context(), nil, "verify", "--no-cache", "--bundle-file", file, "--policy", policy); got.code != cli.ExitAllow {
 		t.Errorf("%+v", got)
 	}
 }

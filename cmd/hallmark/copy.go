@@ -9,6 +9,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/hallmark-project/hallmark/attest/wholefile"
+	"github.com/hallmark-project/hallmark/cmd/internal/cli"
 	"github.com/hallmark-project/hallmark/policy/airgap"
 	"github.com/hallmark-project/hallmark/policy/gate"
 	"github.com/hallmark-project/hallmark/policy/report"
@@ -20,7 +22,7 @@ import (
 const copySchema = "hallmark.dev/copy/v1"
 
 type copyFlags struct {
-	registryFlags
+	cli.RegistryFlags
 	platform string
 	output   string
 }
@@ -65,31 +67,31 @@ has a digest of its own: evidence about the index stays behind.`,
 	flags := cmd.Flags()
 	flags.StringVar(&f.platform, "platform", "", "copy this platform's manifest below an index, such as linux/arm64")
 	flags.StringVar(&f.output, "output", "text", "text or json")
-	f.registryFlags.add(flags)
+	f.RegistryFlags.Add(flags)
 	return cmd
 }
 
 func (a *app) copy(ctx context.Context, f *copyFlags, from, to string) error {
 	if f.output != "text" && f.output != "json" {
-		return usageError("--output is text or json, not %q", f.output)
+		return cli.UsageError("--output is text or json, not %q", f.output)
 	}
-	if f.platform != "" && !platformText.MatchString(f.platform) {
-		return hint(usageError("%q is no platform", f.platform), "a platform is OS/ARCHITECTURE, such as linux/arm64, or linux/arm/v7")
+	if f.platform != "" && !cli.PlatformText.MatchString(f.platform) {
+		return cli.Hint(cli.UsageError("%q is no platform", f.platform), "a platform is OS/ARCHITECTURE, such as linux/arm64, or linux/arm/v7")
 	}
-	kind, path, toFile := cutLocal(to)
+	kind, path, toFile := cli.CutLocal(to)
 	if toFile && kind != "oci-archive" {
-		return hint(usageError("%s is neither in a registry nor an archive", to), "copy to oci-archive:PATH, which is one file")
+		return cli.Hint(cli.UsageError("%s is neither in a registry nor an archive", to), "copy to oci-archive:PATH, which is one file")
 	}
 	var target oci.Reference
 	var err error
 	if !toFile {
 		if target, err = oci.ParseReference(to); err != nil {
-			return registryError(to, err)
+			return cli.RegistryError(to, err)
 		}
 	}
-	source, ref, done, err := f.open(from)
+	source, ref, done, err := f.open(a, from)
 	if err != nil {
-		return registryError(from, err)
+		return cli.RegistryError(from, err)
 	}
 	defer done()
 	if toFile {
@@ -100,14 +102,14 @@ func (a *app) copy(ctx context.Context, f *copyFlags, from, to string) error {
 			target.Tag = ""
 		}
 	}
-	options, err := f.options()
+	options, err := f.Options(&a.App)
 	if err != nil {
 		return err
 	}
 	options.Push, options.AlsoPull = true, []oci.Reference{ref}
 	whole, err := oci.Collect(ctx, source, ref, oci.CollectOptions{Platform: f.platform, Suffixes: publish.EvidenceSuffixes()})
 	if err != nil {
-		return registryError(from, err)
+		return cli.RegistryError(from, err)
 	}
 	progress, finish := a.progress("copying")
 	result, err := publish.New(oci.NewClient(options)).Copy(ctx, source, ref, whole, target, publish.CopyOptions{MountFrom: mountFrom(source, ref), Progress: progress})
@@ -116,7 +118,7 @@ func (a *app) copy(ctx context.Context, f *copyFlags, from, to string) error {
 		return copyError(to, err)
 	}
 	if target.Tag == "" && target.Digest.IsZero() {
-		fmt.Fprintln(a.stderr, "hallmark: note: no tag was written; name one in DST if there shall be one")
+		fmt.Fprintln(a.Stderr, "hallmark: note: no tag was written; name one in DST if there shall be one")
 	}
 	return a.printCopied(f.output, from, target.String(), result)
 }
@@ -125,19 +127,19 @@ func (a *app) copy(ctx context.Context, f *copyFlags, from, to string) error {
 func (a *app) copyToArchive(ctx context.Context, f *copyFlags, from string, source publish.CopySource, ref oci.Reference, path string) error {
 	whole, err := oci.Collect(ctx, source, ref, oci.CollectOptions{Platform: f.platform, Suffixes: publish.EvidenceSuffixes()})
 	if err != nil {
-		return registryError(from, err)
+		return cli.RegistryError(from, err)
 	}
 	tag := ref.Tag
 	if !ref.Digest.IsZero() {
 		tag = ""
 	}
 	progress, finish := a.progress("copying")
-	size, err := writeWhole(path, func(out io.Writer) error {
+	size, err := wholefile.Write(path, 0o644, func(out io.Writer) error {
 		return airgap.WriteArchive(ctx, out, airgap.Item{Reference: ref, Source: source, Whole: whole}, tag, progress)
 	})
 	finish()
 	if err != nil {
-		return registryError(from, err)
+		return cli.RegistryError(from, err)
 	}
 	return a.printCopied(f.output, from, "oci-archive:"+path, publish.CopyResult{
 		Digest: whole.Top.Digest, Manifests: len(whole.Image), Evidence: len(whole.Attached), Written: 1, BytesSent: size, EvidenceSkipped: whole.Skipped,
@@ -158,16 +160,16 @@ func mountFrom(source publish.CopySource, ref oci.Reference) oci.Reference {
 }
 
 // open finds out where the image is.
-func (f *copyFlags) open(image string) (source publish.CopySource, ref oci.Reference, done func(), err error) {
-	kind, rest, local := cutLocal(image)
+func (f *copyFlags) open(a *app, image string) (source publish.CopySource, ref oci.Reference, done func(), err error) {
+	kind, rest, local := cli.CutLocal(image)
 	if !local {
 		if ref, err = oci.ParseReference(image); err != nil {
 			return nil, oci.Reference{}, nil, err
 		}
-		client, err := f.client(false)
+		client, err := f.Client(&a.App, false)
 		return client, ref, func() {}, err
 	}
-	layout, pick, err := openLocal(kind, rest)
+	layout, pick, err := cli.OpenLocal(kind, rest)
 	if err != nil {
 		return nil, oci.Reference{}, nil, err
 	}
@@ -183,22 +185,22 @@ func (f *copyFlags) open(image string) (source publish.CopySource, ref oci.Refer
 func copyError(to string, err error) error {
 	switch {
 	case errors.Is(err, publish.ErrChanged):
-		return hint(err, "do not use what is there now; look who else writes to %s, and run the command again", to)
+		return cli.Hint(err, "do not use what is there now; look who else writes to %s, and run the command again", to)
 	case errors.Is(err, oci.ErrDigestMismatch), errors.Is(err, oci.ErrSizeMismatch):
-		return hint(err, "the source sends bytes that are not those of the digest; the tag was not written")
+		return cli.Hint(err, "the source sends bytes that are not those of the digest; the tag was not written")
 	case errors.Is(err, oci.ErrUnauthorized):
-		return hint(err, "is an account that may push to %s logged in? What was sent so far is not visible under its tag", to)
+		return cli.Hint(err, "is an account that may push to %s logged in? What was sent so far is not visible under its tag", to)
 	case errors.Is(err, oci.ErrOffline):
-		return registryError(to, err)
+		return cli.RegistryError(to, err)
 	case errors.Is(err, context.Canceled):
 		return err
 	}
-	return hint(err, "the tag was not written; run the same command again, and it goes on where it stopped")
+	return cli.Hint(err, "the tag was not written; run the same command again, and it goes on where it stopped")
 }
 
 func (a *app) printCopied(output, from, to string, r publish.CopyResult) error {
 	if output == "json" {
-		return report.WriteJSON(a.stdout, copied{
+		return report.WriteJSON(a.Stdout, copied{
 			Schema: copySchema, Source: from, Destination: to, Digest: r.Digest.String(), Manifests: r.Manifests, Evidence: r.Evidence, Written: r.Written,
 			BlobsSent: r.BlobsSent, BlobsMounted: r.BlobsMounted, BytesSent: r.BytesSent, ForeignLeftOut: r.ForeignLeftOut, Skipped: r.EvidenceSkipped,
 		})
@@ -207,14 +209,14 @@ func (a *app) printCopied(output, from, to string, r publish.CopyResult) error {
 	if r.Written == 0 {
 		verb = "there already"
 	}
-	fmt.Fprintf(a.stdout, "%s %s@%s\n", verb, strings.Split(to, "@")[0], r.Digest)
-	fmt.Fprintf(a.stdout, "  %s of the image, %s on it; %s sent (%s), %d mounted\n",
+	fmt.Fprintf(a.Stdout, "%s %s@%s\n", verb, strings.Split(to, "@")[0], r.Digest)
+	fmt.Fprintf(a.Stdout, "  %s of the image, %s on it; %s sent (%s), %d mounted\n",
 		count(r.Manifests, "manifest"), count(r.Evidence, "piece"), count(r.BlobsSent, "blob"), bytesText(r.BytesSent), r.BlobsMounted)
 	if r.ForeignLeftOut > 0 {
-		fmt.Fprintf(a.stderr, "hallmark: warning: %s not distributable, and not in the source's registry\n", count(r.ForeignLeftOut, "layer"))
+		fmt.Fprintf(a.Stderr, "hallmark: warning: %s not distributable, and not in the source's registry\n", count(r.ForeignLeftOut, "layer"))
 	}
 	for _, text := range r.EvidenceSkipped {
-		fmt.Fprintf(a.stderr, "hallmark: warning: %s\n", report.Plain(text))
+		fmt.Fprintf(a.Stderr, "hallmark: warning: %s\n", report.Plain(text))
 	}
 	return nil
 }

@@ -18,6 +18,8 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/registry"
 	"github.com/spf13/cobra"
+
+	"github.com/hallmark-project/hallmark/cmd/internal/cli"
 )
 
 func newDemoCommand(a *app) *cobra.Command {
@@ -33,7 +35,7 @@ Every step is a hallmark command that you could have typed.`,
 		Example: `  hallmark demo
   hallmark demo --keep play          # leave keys, policy, SBOM and image behind
   hallmark demo --keep play --serve  # and leave the registry running, until Ctrl-C`,
-		Args: noArgs,
+		Args: cli.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return d.run(cmd.Context()) },
 	}
 	cmd.Flags().StringVar(&d.keep, "keep", "", "leave a folder behind to play with")
@@ -99,11 +101,11 @@ func (d *demo) run(ctx context.Context) error {
 		if err := d.saveLayout(ctx); err != nil {
 			return fmt.Errorf("running the demo: %w", err)
 		}
-		fmt.Fprintf(d.app.stdout, "\nLeft in %s: release.key, release.pub, policy.yaml, sbom/, image/\n  hallmark verify oci-dir:%s --policy %s\n",
+		fmt.Fprintf(d.app.Stdout, "\nLeft in %s: release.key, release.pub, policy.yaml, sbom/, image/\n  hallmark verify oci-dir:%s --policy %s\n",
 			d.keep, filepath.Join(d.keep, "image"), filepath.Join(d.keep, "layout-policy.yaml"))
 	}
 	if d.serve {
-		fmt.Fprintf(d.app.stdout, "\nThe registry runs at %s until Ctrl-C.\n", d.host)
+		fmt.Fprintf(d.app.Stdout, "\nThe registry runs at %s until Ctrl-C.\n", d.host)
 		<-ctx.Done()
 	}
 	return nil
@@ -120,7 +122,7 @@ func (d *demo) prepare() error {
 		return nil
 	}
 	if entries, err := os.ReadDir(d.keep); err == nil && len(entries) > 0 {
-		return hint(usageError("%s exists and is not empty", d.keep), "name a new folder for --keep")
+		return cli.Hint(cli.UsageError("%s exists and is not empty", d.keep), "name a new folder for --keep")
 	}
 	if err := os.MkdirAll(d.keep, 0o755); err != nil {
 		return fmt.Errorf("making a folder for the demo: %w", err)
@@ -193,7 +195,7 @@ func (d *demo) makeSource(ctx context.Context, dir string) error {
 	}
 	git, err := exec.LookPath("git")
 	if err != nil {
-		return hint(fmt.Errorf("making provenance: %w", err), "install git: the provenance names a commit")
+		return cli.Hint(fmt.Errorf("making provenance: %w", err), "install git: the provenance names a commit")
 	}
 	for _, args := range [][]string{
 		{"init", "--quiet", "--initial-branch=main"},
@@ -201,7 +203,7 @@ func (d *demo) makeSource(ctx context.Context, dir string) error {
 		{"-c", "user.name=demo", "-c", "user.email=demo@example.com", "commit", "--quiet", "--allow-empty", "--no-gpg-sign", "--message", "demo"},
 	} {
 		command := exec.CommandContext(ctx, git, append([]string{"-C", dir}, args...)...)
-		command.Env = []string{"HOME=" + dir, "PATH=" + d.app.getenv("PATH"), "GIT_CONFIG_NOSYSTEM=1"}
+		command.Env = []string{"HOME=" + dir, "PATH=" + d.app.Getenv("PATH"), "GIT_CONFIG_NOSYSTEM=1"}
 		if out, err := command.CombinedOutput(); err != nil {
 			return fmt.Errorf("making a checkout for the demo: %w: %s", err, bytes.TrimSpace(out))
 		}
@@ -225,10 +227,10 @@ func (d *demo) hallmark(ctx context.Context, args ...string) error {
 	d.print("   $ hallmark " + strings.ReplaceAll(strings.Join(args, " "), d.dir+string(filepath.Separator), "") + "\n")
 	var out, errs bytes.Buffer
 	inner := *d.app
-	inner.stdin, inner.stdout, inner.stderr = strings.NewReader(""), &out, &errs
+	inner.Stdin, inner.Stdout, inner.Stderr = strings.NewReader(""), &out, &errs
 	code := run(ctx, &inner, args)
 	d.print(indent(strings.ReplaceAll(out.String(), d.dir+string(filepath.Separator), "")))
-	if code != exitAllow {
+	if code != cli.ExitAllow {
 		return fmt.Errorf("hallmark %s ended with %d: %s", args[0], code, strings.TrimSpace(errs.String()+out.String()))
 	}
 	return nil
@@ -240,12 +242,12 @@ func (d *demo) refused(ctx context.Context, image, reason string) error {
 	d.print("   $ hallmark " + strings.ReplaceAll(strings.Join(args, " "), d.dir+string(filepath.Separator), "") + "\n")
 	var text, raw, errs bytes.Buffer
 	inner := *d.app
-	inner.stdin, inner.stderr = strings.NewReader(""), &errs
-	inner.stdout = &text
-	if code := run(ctx, &inner, args); code != exitDeny {
+	inner.Stdin, inner.Stderr = strings.NewReader(""), &errs
+	inner.Stdout = &text
+	if code := run(ctx, &inner, args); code != cli.ExitDeny {
 		return fmt.Errorf("the attack on %s was not denied: exit code %d: %s%s", image, code, text.String(), errs.String())
 	}
-	inner.stdout = &raw
+	inner.Stdout = &raw
 	run(ctx, &inner, append(args, "--output", "json"))
 	reasons, err := unmet(raw.Bytes())
 	if err != nil {
@@ -256,7 +258,7 @@ func (d *demo) refused(ctx context.Context, image, reason string) error {
 	}
 	head, _, _ := strings.Cut(text.String(), "\n")
 	d.print(indent(head + "\n  " + strings.Join(reasons, "\n  ")))
-	fmt.Fprintf(d.app.stdout, "   -> refused: %s\n", reason)
+	fmt.Fprintf(d.app.Stdout, "   -> refused: %s\n", reason)
 	return nil
 }
 
@@ -300,13 +302,13 @@ func (d *demo) path(name string) string { return filepath.Join(d.dir, name) }
 
 // say prints a line of the story.
 func (d *demo) say(format string, args ...any) {
-	fmt.Fprintf(d.app.stdout, "\n"+format+"\n", args...)
+	fmt.Fprintf(d.app.Stdout, "\n"+format+"\n", args...)
 }
 
 // print prints what a command printed, unless --quiet.
 func (d *demo) print(text string) {
 	if !d.quiet {
-		fmt.Fprint(d.app.stdout, text)
+		fmt.Fprint(d.app.Stdout, text)
 	}
 }
 

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/hallmark-project/hallmark/cmd/internal/cli"
 )
 
 // demoIndex packs one small file, in which a scan finds one package, as the demo
@@ -31,9 +33,9 @@ func demoIndex(t testing.TB) v1.ImageIndex {
 func TestDemo(t *testing.T) {
 	t.Setenv("XDG_CACHE_HOME", t.TempDir())
 	var stdout, stderr bytes.Buffer
-	a := &app{stdin: strings.NewReader(""), stdout: &stdout, stderr: &stderr, getenv: os.Getenv}
+	a := &app{App: cli.App{Stdin: strings.NewReader(""), Stdout: &stdout, Stderr: &stderr, Getenv: os.Getenv}}
 	keep := filepath.Join(t.TempDir(), "play")
-	if code := run(t.Context(), a, []string{"demo", "--quiet", "--keep", keep}); code != exitAllow {
+	if code := run(t.Context(), a, []string{"demo", "--quiet", "--keep", keep}); code != cli.ExitAllow {
 		t.Fatalf("ended with %d\n%s%s", code, stdout.String(), stderr.String())
 	}
 	for _, reason := range []string{"NO_SIGNATURE", "SUBJECT_MISMATCH", "SIG_INVALID", "KEY_MISMATCH"} {
@@ -42,10 +44,10 @@ func TestDemo(t *testing.T) {
 		}
 	}
 	stdout.Reset()
-	if code := run(t.Context(), a, []string{"verify", "oci-dir:" + filepath.Join(keep, "image"), "--policy", filepath.Join(keep, "layout-policy.yaml")}); code != exitAllow {
+	if code := run(t.Context(), a, []string{"verify", "oci-dir:" + filepath.Join(keep, "image"), "--policy", filepath.Join(keep, "layout-policy.yaml")}); code != cli.ExitAllow {
 		t.Errorf("what the demo left behind does not verify: %d\n%s%s", code, stdout.String(), stderr.String())
 	}
-	if code := run(t.Context(), a, []string{"demo", "--keep", keep}); code != exitUsage {
+	if code := run(t.Context(), a, []string{"demo", "--keep", keep}); code != cli.ExitUsage {
 		t.Errorf("a folder that is not empty: exit code %d", code)
 	}
 }

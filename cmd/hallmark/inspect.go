@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/hallmark-project/hallmark/cmd/internal/cli"
 	"github.com/hallmark-project/hallmark/policy/gate"
 	"github.com/hallmark-project/hallmark/policy/report"
 	"github.com/hallmark-project/hallmark/verify"
@@ -53,7 +54,7 @@ type inspected struct {
 }
 
 type inspectFlags struct {
-	registryFlags
+	cli.RegistryFlags
 	output string
 }
 
@@ -77,42 +78,42 @@ be looked at, 64 wrong usage.`,
 		RunE: func(cmd *cobra.Command, args []string) error { return a.inspect(cmd.Context(), f, args[0]) },
 	}
 	cmd.Flags().StringVar(&f.output, "output", "text", "text or json")
-	f.registryFlags.add(cmd.Flags())
+	f.RegistryFlags.Add(cmd.Flags())
 	return cmd
 }
 
 func (a *app) inspect(ctx context.Context, f *inspectFlags, image string) error {
 	if f.output != "text" && f.output != "json" {
-		return usageError("--output is text or json, not %q", f.output)
+		return cli.UsageError("--output is text or json, not %q", f.output)
 	}
-	i, done, err := f.open(image)
+	i, done, err := f.open(a, image)
 	if err != nil {
-		return registryError(image, err)
+		return cli.RegistryError(image, err)
 	}
 	defer done()
 	tree, err := i.image(ctx)
 	if err != nil {
-		return registryError(image, fmt.Errorf("inspecting %s: %w", image, err))
+		return cli.RegistryError(image, fmt.Errorf("inspecting %s: %w", image, err))
 	}
 	tree.Schema, tree.Image = "hallmark.dev/inspect/v1", image
 	if f.output == "json" {
-		err = report.WriteJSON(a.stdout, tree)
+		err = report.WriteJSON(a.Stdout, tree)
 	} else {
-		err = printInspection(a.stdout, tree)
+		err = printInspection(a.Stdout, tree)
 	}
 	if err != nil {
 		return err
 	}
 	if tree.incomplete() {
-		return exitError{exitUndetermined}
+		return cli.ExitError{Code: cli.ExitUndetermined}
 	}
 	return nil
 }
 
 // open finds out where the image is.
-func (f *inspectFlags) open(image string) (i *inspector, done func(), err error) {
-	if kind, rest, local := cutLocal(image); local {
-		layout, pick, err := openLocal(kind, rest)
+func (f *inspectFlags) open(a *app, image string) (i *inspector, done func(), err error) {
+	if kind, rest, local := cli.CutLocal(image); local {
+		layout, pick, err := cli.OpenLocal(kind, rest)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -127,7 +128,7 @@ func (f *inspectFlags) open(image string) (i *inspector, done func(), err error)
 	if err != nil {
 		return nil, nil, err
 	}
-	client, err := f.registryFlags.client(false)
+	client, err := f.RegistryFlags.Client(&a.App, false)
 	return &inspector{source: client, ref: ref}, func() {}, err
 }
 

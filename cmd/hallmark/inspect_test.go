@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/hallmark-project/hallmark/cmd/internal/cli"
 	"github.com/hallmark-project/hallmark/verify"
 	"github.com/hallmark-project/hallmark/verify/oci"
 	"github.com/hallmark-project/hallmark/verify/oci/registrytest"
@@ -141,14 +142,14 @@ func TestOpenLocal(t *testing.T) {
 		t.Fatal(err)
 	}
 	for text, want := range map[string]string{colon: "", colon + "@" + pick: pick, colon + ":1.0": "1.0"} {
-		layout, got, err := openLocal("oci-dir", text)
+		layout, got, err := cli.OpenLocal("oci-dir", text)
 		if err != nil || got != want {
 			t.Errorf("%s: %q, %v, want %q", text, got, err, want)
 			continue
 		}
 		layout.Close()
 	}
-	if _, _, err := openLocal("oci-archive", colon+"/index.json"); err == nil {
+	if _, _, err := cli.OpenLocal("oci-archive", colon+"/index.json"); err == nil {
 		t.Error("index.json is no archive")
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/hallmark-project/hallmark/cmd/internal/cli"
 	"github.com/hallmark-project/hallmark/sign/keys"
 	"github.com/hallmark-project/hallmark/verify/trust"
 )
@@ -16,7 +17,7 @@ func newKeyCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "key",
 		Short: "Make, convert and look at keys",
-		Args:  noArgs,
+		Args:  cli.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(newKeyGenerateCommand(a), newKeyPublicCommand(a), newKeyInspectCommand(a))
@@ -43,7 +44,7 @@ quicker at each use.`,
 		Example: `  hallmark key generate
   hallmark key generate --algorithm ed25519 --format pkcs8 --out release
   HALLMARK_PASSWORD=… hallmark key generate --out ci`,
-		Args: noArgs,
+		Args: cli.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := checkKeyFlags(algorithm, format, passwordFile, noPassword); err != nil {
 				return err
@@ -59,7 +60,7 @@ quicker at each use.`,
 					return err
 				}
 				if len(password) == 0 && format == string(keys.FormatPKCS8) {
-					return hint(usageError("the password is empty"), "say --no-password if the key shall not be encrypted")
+					return cli.Hint(cli.UsageError("the password is empty"), "say --no-password if the key shall not be encrypted")
 				}
 			}
 			signer, err := keys.Generate(keys.Algorithm(algorithm))
@@ -69,7 +70,7 @@ quicker at each use.`,
 			if err := signer.WritePair(prefix, keys.Format(format), password, force); err != nil {
 				return hintKeyPlace(err)
 			}
-			_, err = fmt.Fprintf(a.stdout, "private key  %s.key\npublic key   %s.pub\nkey ID       %s\n", prefix, prefix, signer.Key().ID())
+			_, err = fmt.Fprintf(a.Stdout, "private key  %s.key\npublic key   %s.pub\nkey ID       %s\n", prefix, prefix, signer.Key().ID())
 			return err
 		},
 	}
@@ -86,16 +87,16 @@ quicker at each use.`,
 // checkKeyFlags refuses what cannot be made, before anything is asked or made.
 func checkKeyFlags(algorithm, format, passwordFile string, noPassword bool) error {
 	if !slices.Contains(keys.Algorithms(), keys.Algorithm(algorithm)) {
-		return hint(usageError("unknown key algorithm %q", algorithm), "the algorithms are %v", keys.Algorithms())
+		return cli.Hint(cli.UsageError("unknown key algorithm %q", algorithm), "the algorithms are %v", keys.Algorithms())
 	}
 	if format != string(keys.FormatCosign) && format != string(keys.FormatPKCS8) {
-		return hint(usageError("unknown key format %q", format), "the formats are cosign and pkcs8")
+		return cli.Hint(cli.UsageError("unknown key format %q", format), "the formats are cosign and pkcs8")
 	}
 	if noPassword && format != string(keys.FormatPKCS8) {
-		return hint(usageError("cosign's format has no form without a password"), "add --format pkcs8")
+		return cli.Hint(cli.UsageError("cosign's format has no form without a password"), "add --format pkcs8")
 	}
 	if noPassword && passwordFile != "" {
-		return hint(usageError("--no-password and --password-file contradict each other"), "leave one of them away")
+		return cli.Hint(cli.UsageError("--no-password and --password-file contradict each other"), "leave one of them away")
 	}
 	return nil
 }
@@ -103,11 +104,11 @@ func checkKeyFlags(algorithm, format, passwordFile string, noPassword bool) erro
 func hintKeyPlace(err error) error {
 	switch {
 	case errors.Is(err, keys.ErrExists):
-		return hint(err, "choose another --out, or --force to overwrite: what the old key signed stays signed by it")
+		return cli.Hint(err, "choose another --out, or --force to overwrite: what the old key signed stays signed by it")
 	case errors.Is(err, keys.ErrNotRegular):
-		return hint(err, "choose another --out: only a regular file is overwritten, never a symbolic link, a folder or a device")
+		return cli.Hint(err, "choose another --out: only a regular file is overwritten, never a symbolic link, a folder or a device")
 	}
-	return hint(err, "--out names the place without .key and .pub; its folder must exist")
+	return cli.Hint(err, "--out names the place without .key and .pub; its folder must exist")
 }
 
 func newKeyPublicCommand(a *app) *cobra.Command {
@@ -121,7 +122,7 @@ func newKeyPublicCommand(a *app) *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 1 {
 				if path != "" {
-					return hint(usageError("%q and --key %q name two keys", args[0], path), "leave one of them away")
+					return cli.Hint(cli.UsageError("%q and --key %q name two keys", args[0], path), "leave one of them away")
 				}
 				path = args[0]
 			}
@@ -129,7 +130,7 @@ func newKeyPublicCommand(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			_, err = a.stdout.Write(signer.Key().PEM())
+			_, err = a.Stdout.Write(signer.Key().PEM())
 			return err
 		},
 	}
@@ -162,20 +163,20 @@ func newKeyInspectCommand(a *app) *cobra.Command {
 		Args: cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			if output != "text" && output != "json" {
-				return hint(usageError("unknown output %q", output), "--output is text or json")
+				return cli.Hint(cli.UsageError("unknown output %q", output), "--output is text or json")
 			}
-			text, err := readKeyFile(args[0])
+			text, err := cli.ReadKeyFile(args[0])
 			if err != nil {
 				return err
 			}
 			found, err := inspectKey(text)
 			if err != nil {
-				return hint(fmt.Errorf("%s: %w", args[0], err), "a key file is one PEM block")
+				return cli.Hint(fmt.Errorf("%s: %w", args[0], err), "a key file is one PEM block")
 			}
 			if output == "json" {
-				return json.NewEncoder(a.stdout).Encode(found)
+				return json.NewEncoder(a.Stdout).Encode(found)
 			}
-			_, err = a.stdout.Write(found.text(args[0]))
+			_, err = a.Stdout.Write(found.text(args[0]))
 			return err
 		},
 	}

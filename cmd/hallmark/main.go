@@ -7,6 +7,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/hallmark-project/hallmark/cmd/internal/cli"
 )
 
 func main() {
@@ -15,5 +17,8 @@ func main() {
 	// The first Ctrl-C ends the work in an orderly way; the second ends the program,
 	// even in a read that nothing can interrupt.
 	context.AfterFunc(ctx, stop)
-	os.Exit(run(ctx, &app{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv, lookupEnv: withoutPasswords(os.LookupEnv, os.Unsetenv), confine: confineProcess}, os.Args[1:]))
+	os.Exit(run(ctx, &app{
+		App:       cli.App{Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv, Confine: cli.ConfineProcess},
+		lookupEnv: withoutPasswords(os.LookupEnv, os.Unsetenv),
+	}, os.Args[1:]))
 }

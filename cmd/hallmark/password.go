@@ -6,12 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"strings"
 
 	"golang.org/x/term"
 
+	"github.com/hallmark-project/hallmark/cmd/internal/cli"
 	"github.com/hallmark-project/hallmark/sign/keys"
 	"github.com/hallmark-project/hallmark/verify/trust"
 )
@@ -56,9 +56,9 @@ func (a *app) readPassword(ctx context.Context, file string, twice bool) ([]byte
 			return []byte(value), nil
 		}
 	}
-	input, isFile := a.stdin.(*os.File)
+	input, isFile := a.Stdin.(*os.File)
 	if !isFile || !term.IsTerminal(int(input.Fd())) {
-		return nil, hint(usageError("a password is needed and there is no terminal to ask for it"),
+		return nil, cli.Hint(cli.UsageError("a password is needed and there is no terminal to ask for it"),
 			"set HALLMARK_PASSWORD, or name a file with --password-file")
 	}
 	password, err := a.prompt(ctx, input, "Password for the key: ")
@@ -70,7 +70,7 @@ func (a *app) readPassword(ctx context.Context, file string, twice bool) ([]byte
 		return nil, err
 	}
 	if !bytes.Equal(password, again) {
-		return nil, usageError("the two passwords differ")
+		return nil, cli.UsageError("the two passwords differ")
 	}
 	return password, nil
 }
@@ -86,8 +86,8 @@ func (a *app) prompt(ctx context.Context, input *os.File, text string) ([]byte, 
 	if err != nil {
 		return nil, fmt.Errorf("reading the password: %w", err)
 	}
-	fmt.Fprint(a.stderr, text)
-	defer fmt.Fprintln(a.stderr)
+	fmt.Fprint(a.Stderr, text)
+	defer fmt.Fprintln(a.Stderr)
 	type answer struct {
 		password []byte
 		err      error
@@ -109,21 +109,21 @@ func (a *app) prompt(ctx context.Context, input *os.File, text string) ([]byte, 
 }
 
 func (a *app) passwordFile(name string) ([]byte, error) {
-	reader := a.stdin
+	reader := a.Stdin
 	if name != "-" {
 		file, err := os.Open(name)
 		if err != nil {
-			return nil, hint(fmt.Errorf("reading the password: %w", err), "--password-file names a file that holds the password alone")
+			return nil, cli.Hint(fmt.Errorf("reading the password: %w", err), "--password-file names a file that holds the password alone")
 		}
 		defer file.Close()
 		reader = file
 	}
 	raw, err := io.ReadAll(io.LimitReader(reader, maxPasswordBytes+1))
 	if err != nil {
-		return nil, hint(fmt.Errorf("reading the password: %w", err), "--password-file names a file that holds the password alone")
+		return nil, cli.Hint(fmt.Errorf("reading the password: %w", err), "--password-file names a file that holds the password alone")
 	}
 	if len(raw) > maxPasswordBytes {
-		return nil, hint(fmt.Errorf("reading the password: more than %d bytes", maxPasswordBytes), "--password-file names a file that holds the password alone")
+		return nil, cli.Hint(fmt.Errorf("reading the password: more than %d bytes", maxPasswordBytes), "--password-file names a file that holds the password alone")
 	}
 	raw = bytes.TrimPrefix(raw, []byte("\xef\xbb\xbf"))
 	raw = bytes.TrimSuffix(raw, []byte("\n"))
@@ -132,7 +132,7 @@ func (a *app) passwordFile(name string) ([]byte, error) {
 
 // loadSigner reads the private key that --key names.
 func (a *app) loadSigner(ctx context.Context, path, passwordFile string) (*keys.Signer, error) {
-	text, err := readKeyFile(path)
+	text, err := cli.ReadKeyFile(path)
 	if err != nil {
 		return nil, err
 	}
@@ -140,62 +140,18 @@ func (a *app) loadSigner(ctx context.Context, path, passwordFile string) (*keys.
 	if err == nil {
 		return signer, nil
 	}
-	var hinted *hintError // from a source of passwords, which says all there is to say
+	var hinted *cli.HintError // from a source of passwords, which says all there is to say
 	if errors.As(err, &hinted) {
 		return nil, hinted
 	}
 	err = fmt.Errorf("%s: %w", path, err)
 	switch {
 	case errors.Is(err, keys.ErrPassword):
-		return nil, hint(err, "the password came from --password-file, HALLMARK_PASSWORD, COSIGN_PASSWORD or the prompt, in this order")
+		return nil, cli.Hint(err, "the password came from --password-file, HALLMARK_PASSWORD, COSIGN_PASSWORD or the prompt, in this order")
 	case errors.Is(err, keys.ErrPublicKey):
-		return nil, hint(err, "--key wants the private key here, such as %s", strings.TrimSuffix(path, ".pub")+".key")
+		return nil, cli.Hint(err, "--key wants the private key here, such as %s", strings.TrimSuffix(path, ".pub")+".key")
 	case errors.Is(err, trust.ErrKeyWeak):
-		return nil, hint(err, "make a new one with: hallmark key generate")
+		return nil, cli.Hint(err, "make a new one with: hallmark key generate")
 	}
-	return nil, hint(err, "hallmark key inspect %s says what the file is", path)
-}
-
-// loadPublicKey reads the public key that --key names.
-func loadPublicKey(path string) (trust.Key, error) {
-	text, err := readKeyFile(path)
-	if err != nil {
-		return trust.Key{}, err
-	}
-	key, err := trust.ParsePublicKey(text)
-	if err == nil {
-		return key, nil
-	}
-	err = fmt.Errorf("%s: %w", path, err)
-	if _, describeErr := keys.Describe(text); describeErr == nil {
-		return trust.Key{}, hint(err, "this is a private key; verifying wants the public one: hallmark key public --key %s", path)
-	}
-	return trust.Key{}, hint(err, "a public key is one PEM block of type PUBLIC KEY, as hallmark key public prints it")
-}
-
-// readKeyFile reads a key file. Names of key services are errors, not paths.
-func readKeyFile(path string) ([]byte, error) {
-	if path == "" {
-		return nil, hint(usageError("no key was named"), "name one with --key; hallmark key generate makes one")
-	}
-	if scheme, _, found := strings.Cut(path, ":"); found && len(scheme) > 1 && !strings.ContainsAny(scheme, `/\.`) || strings.Contains(path, "://") {
-		return nil, hint(usageError("--key %q names a key service or URL, which this version does not know", path),
-			"name a key file; ./%s if that is its name", path)
-	}
-	file, err := os.Open(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, hint(fmt.Errorf("reading key %s: no such file", path), "hallmark key generate makes a key pair")
-	}
-	if err != nil {
-		return nil, hint(fmt.Errorf("reading key: %w", err), "check the path and its permissions")
-	}
-	defer file.Close()
-	text, err := io.ReadAll(io.LimitReader(file, maxKeyFileBytes+1))
-	if err != nil {
-		return nil, hint(fmt.Errorf("reading key: %w", err), "check the path and its permissions")
-	}
-	if len(text) > maxKeyFileBytes {
-		return nil, hint(fmt.Errorf("reading key %s: more than %d bytes, which no key has", path, maxKeyFileBytes), "hallmark key generate makes a key pair")
-	}
-	return text, nil
+	return nil, cli.Hint(err, "hallmark key inspect %s says what the file is", path)
 }

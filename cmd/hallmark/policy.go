@@ -1,6 +1,10 @@
 package main
 
-import "github.com/spf13/cobra"
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/hallmark-project/hallmark/cmd/internal/cli"
+)
 
 // newPolicyCommand groups what is done with policies as files: each verb below it
 // has a file of its own.
@@ -11,7 +15,7 @@ func newPolicyCommand(a *app) *cobra.Command {
 		Long: `A trust policy says which images need which evidence, by whom; docs/policy.md
 describes the language and docs/policy-tools.md these tools. hallmark verify --policy
 decides under one.`,
-		Args: knownCommand,
+		Args: cli.KnownCommand,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.SuggestionsMinimumDistance = 2

@@ -15,6 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/hallmark-project/hallmark/cmd/internal/cli"
 	"github.com/hallmark-project/hallmark/policy"
 	"github.com/hallmark-project/hallmark/policy/convert"
 	"github.com/hallmark-project/hallmark/policy/report"
@@ -84,10 +85,10 @@ type conversion struct {
 
 func (a *app) policyConvert(f *policyConvertFlags, args []string, dash int) error {
 	if f.output != "text" && f.output != "json" {
-		return usageError("--output is text or json, not %q", f.output)
+		return cli.UsageError("--output is text or json, not %q", f.output)
 	}
 	if f.from != "" && !slices.Contains(convert.Kinds(), convert.Kind(f.from)) {
-		return usageError("--from is one of %v, not %q", convert.Kinds(), f.from)
+		return cli.UsageError("--from is one of %v, not %q", convert.Kinds(), f.from)
 	}
 	sources, err := convertSources(f, args, dash)
 	if err != nil {
@@ -95,18 +96,18 @@ func (a *app) policyConvert(f *policyConvertFlags, args []string, dash int) erro
 	}
 	result, err := convert.Convert(sources, convert.Options{
 		Kind: convert.Kind(f.from), Name: f.name, InsecureAnyName: f.anyName,
-		Read:       func(name string) ([]byte, error) { return readBounded(name, maxConvertKey) },
+		Read:       func(name string) ([]byte, error) { return cli.ReadBounded(name, maxConvertKey) },
 		TrustStore: f.store(args),
 	})
 	if err != nil {
-		return hint(err, "--from names what the files are; docs/convert.md has an example of each kind")
+		return cli.Hint(err, "--from names what the files are; docs/convert.md has an example of each kind")
 	}
 	accepted := f.acceptLoss || len(result.Losses) == 0
 	if err := a.printConversion(f, result, accepted); err != nil {
-		return undetermined(err)
+		return cli.Undetermined(err)
 	}
 	if !accepted {
-		return hint(fmt.Errorf("converting policies: %d of the things they say have no counterpart", len(result.Losses)), "look at each, then write the result with --accept-loss")
+		return cli.Hint(fmt.Errorf("converting policies: %d of the things they say have no counterpart", len(result.Losses)), "look at each, then write the result with --accept-loss")
 	}
 	return nil
 }
@@ -115,23 +116,23 @@ func (a *app) policyConvert(f *policyConvertFlags, args []string, dash int) erro
 func convertSources(f *policyConvertFlags, args []string, dash int) ([]convert.Source, error) {
 	if dash >= 0 || f.from == string(convert.Cosign) {
 		if dash > 0 || len(args) == 0 || f.from != "" && f.from != string(convert.Cosign) {
-			return nil, hint(usageError("files and a command line, or none"), "hallmark policy convert -- cosign verify …")
+			return nil, cli.Hint(cli.UsageError("files and a command line, or none"), "hallmark policy convert -- cosign verify …")
 		}
 		f.from = string(convert.Cosign)
 		source, err := convert.Arguments("the command line", args)
 		return []convert.Source{source}, err
 	}
 	if len(args) == 0 {
-		return nil, hint(usageError("no file was named"), "hallmark policy convert FILE…")
+		return nil, cli.Hint(cli.UsageError("no file was named"), "hallmark policy convert FILE…")
 	}
 	var all []convert.Source
 	for _, path := range args {
-		raw, err := readBounded(path, policy.MaxBytes)
+		raw, err := cli.ReadBounded(path, policy.MaxBytes)
 		if errors.Is(err, fs.ErrNotExist) {
 			err = errors.New("no such file")
 		}
 		if err != nil {
-			return nil, undetermined(fmt.Errorf("reading %s: %w", path, err))
+			return nil, cli.Undetermined(fmt.Errorf("reading %s: %w", path, err))
 		}
 		all = append(all, convert.Source{Name: path, Data: raw})
 	}
@@ -152,17 +153,17 @@ func (a *app) printConversion(f *policyConvertFlags, result *convert.Result, acc
 		if accepted && f.out == "" {
 			out.Policy = string(result.Policy)
 		}
-		encoder := json.NewEncoder(a.stdout)
+		encoder := json.NewEncoder(a.Stdout)
 		encoder.SetIndent("", "  ")
 		return encoder.Encode(out)
 	}
 	for _, loss := range result.Losses {
-		fmt.Fprintln(a.stderr, report.Plain("lost: "+loss.String()))
+		fmt.Fprintln(a.Stderr, report.Plain("lost: "+loss.String()))
 	}
 	if !accepted || f.out != "" {
 		return nil
 	}
-	_, err := a.stdout.Write(result.Policy)
+	_, err := a.Stdout.Write(result.Policy)
 	return err
 }
 
@@ -189,7 +190,7 @@ func (f *policyConvertFlags) store(args []string) func(kind, name string) ([]byt
 		}
 		var all bytes.Buffer
 		for _, entry := range entries {
-			raw, err := readBounded(filepath.Join(folder, entry.Name()), maxStoreBytes)
+			raw, err := cli.ReadBounded(filepath.Join(folder, entry.Name()), maxStoreBytes)
 			if err != nil {
 				return nil, err
 			}

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/hallmark-project/hallmark/attest/digest"
+	"github.com/hallmark-project/hallmark/cmd/internal/cli"
 	"github.com/hallmark-project/hallmark/policy/record"
 	"github.com/hallmark-project/hallmark/policy/report"
 )
@@ -52,7 +53,7 @@ read, or what was recorded does not say enough about an image, 64 wrong usage.`,
 	flags.StringVar(&f.at, "at", "", "judge at this time, such as 2027-01-01T00:00:00Z, in place of the recorded ones")
 	flags.BoolVar(&f.all, "all", false, "print the images that stay as they are, too")
 	flags.StringVar(&f.output, "output", "text", "text or json")
-	completeFlag(cmd, "output", "text", "json")
+	cli.CompleteFlag(cmd, "output", "text", "json")
 	return cmd
 }
 
@@ -71,28 +72,28 @@ func (a *app) policyDiff(ctx context.Context, f *policyDiffFlags, oldPath, newPa
 	var o record.Options
 	switch {
 	case f.output != "text" && f.output != "json":
-		return usageError("--output is text or json, not %q", f.output)
+		return cli.UsageError("--output is text or json, not %q", f.output)
 	case len(f.against) == 0:
-		return hint(usageError("nothing says which images are compared"), "give --against RECORD; hallmark verify --record writes one")
+		return cli.Hint(cli.UsageError("nothing says which images are compared"), "give --against RECORD; hallmark verify --record writes one")
 	}
 	if f.at != "" {
 		var err error
 		if o.Time, err = time.Parse(time.RFC3339, f.at); err != nil {
-			return usageError("--at is a time such as 2027-01-01T00:00:00Z, not %q", f.at)
+			return cli.UsageError("--at is a time such as 2027-01-01T00:00:00Z, not %q", f.at)
 		}
 	}
-	before, err := a.loadPolicy(oldPath)
+	before, err := a.LoadPolicy(oldPath)
 	if err != nil {
 		return err
 	}
-	after, err := a.loadPolicy(newPath)
+	after, err := a.LoadPolicy(newPath)
 	if err != nil {
 		return err
 	}
 	a.withoutNetwork() // policies may have been fetched; nothing else is
 	paths, err := recordFiles(f.against)
 	if err != nil {
-		return undetermined(err)
+		return cli.Undetermined(err)
 	}
 	out := policyDiffReport{
 		Schema: diffSchema, Changes: []record.Change{},
@@ -111,7 +112,7 @@ func (a *app) policyDiff(ctx context.Context, f *policyDiffFlags, oldPath, newPa
 		}
 		changes, err := file.Compare(ctx, before, after, o)
 		if err != nil {
-			return undetermined(fmt.Errorf("%s: %w", path, err))
+			return cli.Undetermined(fmt.Errorf("%s: %w", path, err))
 		}
 		for _, c := range changes {
 			if key := (seen{c.Image, c.Digest, c}); said[key] {
@@ -123,13 +124,13 @@ func (a *app) policyDiff(ctx context.Context, f *policyDiffFlags, oldPath, newPa
 		}
 	}
 	if err := a.printDiff(&out, f.output); err != nil {
-		return undetermined(err)
+		return cli.Undetermined(err)
 	}
 	switch {
 	case out.Changed > 0:
-		return exitError{exitDeny}
+		return cli.ExitError{Code: cli.ExitDeny}
 	case out.Unknown > 0:
-		return exitError{exitUndetermined}
+		return cli.ExitError{Code: cli.ExitUndetermined}
 	}
 	return nil
 }
@@ -181,7 +182,7 @@ func recordFiles(paths []string) ([]string, error) {
 
 func (a *app) printDiff(r *policyDiffReport, output string) error {
 	if output == "json" {
-		encoder := json.NewEncoder(a.stdout)
+		encoder := json.NewEncoder(a.Stdout)
 		encoder.SetIndent("", "  ")
 		return encoder.Encode(r)
 	}
@@ -195,9 +196,9 @@ func (a *app) printDiff(r *policyDiffReport, output string) error {
 		case c.Changed():
 			sign = "~"
 		}
-		fmt.Fprintf(a.stdout, "%s %s\n    %s -> %s\n", sign, report.Plain(c.Image), outcomeText(c.Before), outcomeText(c.After))
+		fmt.Fprintf(a.Stdout, "%s %s\n    %s -> %s\n", sign, report.Plain(c.Image), outcomeText(c.Before), outcomeText(c.After))
 	}
-	_, err := fmt.Fprintf(a.stdout, "%d images, %d changed, %d could not be judged by what was recorded\n", r.Images, r.Changed, r.Unknown)
+	_, err := fmt.Fprintf(a.Stdout, "%d images, %d changed, %d could not be judged by what was recorded\n", r.Images, r.Changed, r.Unknown)
 	return err
 }
 

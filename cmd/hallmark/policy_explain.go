@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/hallmark-project/hallmark/cmd/internal/cli"
 	"github.com/hallmark-project/hallmark/policy"
 	"github.com/hallmark-project/hallmark/policy/gate"
 	"github.com/hallmark-project/hallmark/policy/report"
@@ -14,8 +15,8 @@ import (
 
 type policyExplainFlags struct {
 	replayFlags
-	registryFlags
-	policySignerFlags
+	cli.RegistryFlags
+	cli.PolicySignerFlags
 	record  string
 	timeout time.Duration
 }
@@ -46,9 +47,9 @@ checked, 64 wrong usage.`,
 	flags.StringVar(&f.platform, "platform", "", "judge this platform's manifest below an index, such as linux/arm64")
 	flags.StringVar(&f.output, "output", "text", "text or json")
 	flags.DurationVar(&f.timeout, "timeout", 2*time.Minute, "how long the judging of one image may take")
-	f.policySignerFlags.add(flags)
-	f.registryFlags.add(flags)
-	completeFlag(cmd, "output", "text", "json")
+	f.PolicySignerFlags.Add(flags)
+	f.RegistryFlags.Add(flags)
+	cli.CompleteFlag(cmd, "output", "text", "json")
 	return cmd
 }
 
@@ -58,9 +59,9 @@ func (a *app) policyExplain(ctx context.Context, f *policyExplainFlags, images [
 	var err error
 	switch {
 	case f.record != "" && len(images) > 0:
-		return hint(usageError("--record and %s contradict each other", images[0]), "--image picks one image of a record")
-	case f.record != "" && f.policySignerFlags.given():
-		return hint(usageError("--policy-key and --policy-identity are not for --record"), "hallmark policy pull writes the policy to a file")
+		return cli.Hint(cli.UsageError("--record and %s contradict each other", images[0]), "--image picks one image of a record")
+	case f.record != "" && f.PolicySignerFlags.Given():
+		return cli.Hint(cli.UsageError("--policy-key and --policy-identity are not for --record"), "hallmark policy pull writes the policy to a file")
 	case f.record != "":
 		r, p, err = a.replayed(ctx, &f.replayFlags, f.record)
 	default:
@@ -70,14 +71,14 @@ func (a *app) policyExplain(ctx context.Context, f *policyExplainFlags, images [
 		return err
 	}
 	if f.output == "json" {
-		return a.conclude(ctx, r, f.output, "")
+		return a.Conclude(ctx, r, f.output, "")
 	}
 	for i, image := range r.Images {
 		if i > 0 {
-			fmt.Fprintln(a.stdout)
+			fmt.Fprintln(a.Stdout)
 		}
 		if err := a.writeExplanation(r, image, p); err != nil {
-			return undetermined(err)
+			return cli.Undetermined(err)
 		}
 	}
 	return verdictError(ctx, r)
@@ -87,33 +88,33 @@ func (a *app) policyExplain(ctx context.Context, f *policyExplainFlags, images [
 func (a *app) explained(ctx context.Context, f *policyExplainFlags, images []string) (*report.Report, *policy.Policy, error) {
 	switch {
 	case f.output != "text" && f.output != "json":
-		return nil, nil, usageError("--output is text or json, not %q", f.output)
+		return nil, nil, cli.UsageError("--output is text or json, not %q", f.output)
 	case len(images) == 0:
-		return nil, nil, hint(usageError("no image was named"), "hallmark policy explain IMAGE… --policy FILE, or --record FILE")
+		return nil, nil, cli.Hint(cli.UsageError("no image was named"), "hallmark policy explain IMAGE… --policy FILE, or --record FILE")
 	case f.policy == "":
-		return nil, nil, hint(usageError("nothing says what is wanted of the images"), "give --policy FILE")
+		return nil, nil, cli.Hint(cli.UsageError("nothing says what is wanted of the images"), "give --policy FILE")
 	case f.at != "" || f.image != "":
-		return nil, nil, usageError("--at and --image are for --record")
-	case f.platform != "" && !platformText.MatchString(f.platform):
-		return nil, nil, hint(usageError("%q is no platform", f.platform), "a platform is OS/ARCHITECTURE, such as linux/arm64, or linux/arm/v7")
+		return nil, nil, cli.UsageError("--at and --image are for --record")
+	case f.platform != "" && !cli.PlatformText.MatchString(f.platform):
+		return nil, nil, cli.Hint(cli.UsageError("%q is no platform", f.platform), "a platform is OS/ARCHITECTURE, such as linux/arm64, or linux/arm/v7")
 	}
-	p, err := a.policyFrom(ctx, f.policy, &f.policySignerFlags, &f.registryFlags)
+	p, err := a.PolicyFrom(ctx, f.policy, &f.PolicySignerFlags, &f.RegistryFlags)
 	if err != nil {
 		return nil, nil, err
 	}
-	client, err := f.registryFlags.client(false)
+	client, err := f.RegistryFlags.Client(&a.App, false)
 	if err != nil {
-		return nil, nil, undetermined(err)
+		return nil, nil, cli.Undetermined(err)
 	}
 	at := time.Now()
 	g := gate.New(p, client, gate.Options{
 		Platform: f.platform, Timeout: f.timeout, Now: func() time.Time { return at }, Content: contentFunc(contentOptions(false)),
 	})
 	r := report.New(p, at, g.JudgeAll(ctx, images...)...)
-	if f.allowHTTP {
+	if f.AllowHTTP {
 		r.Insecure = append(r.Insecure, "--insecure-allow-http")
 	}
-	a.setAge(r)
+	a.SetAge(r)
 	return r, p, nil
 }
 
@@ -126,7 +127,7 @@ func verdictError(ctx context.Context, r *report.Report) error {
 	case policy.Allow:
 		return nil
 	case policy.Deny:
-		return exitError{exitDeny}
+		return cli.ExitError{Code: cli.ExitDeny}
 	}
-	return exitError{exitUndetermined}
+	return cli.ExitError{Code: cli.ExitUndetermined}
 }

@@ -67,7 +67,7 @@ func (a *app) writeExplanation(r *report.Report, image *report.Image, p *policy.
 	if image.Hint != "" {
 		root.add("to do: %s", image.Hint)
 	}
-	return root.write(a.stdout, a.colour(), "", "")
+	return root.write(a.Stdout, a.Colour(), "", "")
 }
 
 // explainRule says which rule governs and why.

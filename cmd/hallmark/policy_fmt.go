@@ -9,6 +9,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/hallmark-project/hallmark/attest/wholefile"
+	"github.com/hallmark-project/hallmark/cmd/internal/cli"
 	"github.com/hallmark-project/hallmark/policy"
 	"github.com/hallmark-project/hallmark/policy/report"
 )
@@ -32,7 +34,7 @@ usage.`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			if write && check {
-				return usageError("--write and --check contradict each other")
+				return cli.UsageError("--write and --check contradict each other")
 			}
 			return a.policyFmt(args, write, check)
 		},
@@ -45,38 +47,38 @@ usage.`,
 func (a *app) policyFmt(files []string, write, check bool) error {
 	other := false
 	for _, path := range files {
-		raw, err := readBounded(path, policy.MaxBytes)
+		raw, err := cli.ReadBounded(path, policy.MaxBytes)
 		if errors.Is(err, fs.ErrNotExist) {
 			err = errors.New("no such file")
 		}
 		if err != nil {
-			return undetermined(fmt.Errorf("reading policy %s: %w", path, err))
+			return cli.Undetermined(fmt.Errorf("reading policy %s: %w", path, err))
 		}
 		out, err := policy.Format(path, raw, a.policyReader(path))
 		if errors.Is(err, policy.ErrFormat) {
 			return err
 		}
 		if err != nil {
-			return undetermined(hint(err, "hallmark policy lint shows every fault"))
+			return cli.Undetermined(cli.Hint(err, "hallmark policy lint shows every fault"))
 		}
 		switch same := bytes.Equal(raw, out); {
 		case check && !same:
 			other = true
-			fmt.Fprintln(a.stdout, report.Plain(path))
+			fmt.Fprintln(a.Stdout, report.Plain(path))
 		case check:
 		case !write:
-			if _, err := a.stdout.Write(out); err != nil {
+			if _, err := a.Stdout.Write(out); err != nil {
 				return err
 			}
 		case !same:
-			if _, err := writeWhole(path, func(w io.Writer) error { _, err := w.Write(out); return err }); err != nil {
+			if _, err := wholefile.Write(path, 0o644, func(w io.Writer) error { _, err := w.Write(out); return err }); err != nil {
 				return err
 			}
-			fmt.Fprintln(a.stderr, "hallmark: laid out", report.Plain(path))
+			fmt.Fprintln(a.Stderr, "hallmark: laid out", report.Plain(path))
 		}
 	}
 	if other {
-		return exitError{exitDeny}
+		return cli.ExitError{Code: cli.ExitDeny}
 	}
 	return nil
 }

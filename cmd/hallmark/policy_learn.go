@@ -11,6 +11,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/hallmark-project/hallmark/attest/wholefile"
+	"github.com/hallmark-project/hallmark/cmd/internal/cli"
 	"github.com/hallmark-project/hallmark/policy/gate"
 	"github.com/hallmark-project/hallmark/policy/learn"
 	"github.com/hallmark-project/hallmark/policy/record"
@@ -18,7 +20,7 @@ import (
 )
 
 type policyLearnFlags struct {
-	registryFlags
+	cli.RegistryFlags
 	keys              []string
 	trustedRoot       string
 	keyless           bool
@@ -56,7 +58,7 @@ could not be looked at, 64 wrong usage.`,
 	flags.StringVar(&f.name, "name", "learnt", "the policy's name")
 	flags.StringVar(&f.record, "record", "", "also write what was seen to this file, for hallmark policy test and diff")
 	flags.DurationVar(&f.timeout, "timeout", 2*time.Minute, "how long looking may take")
-	f.registryFlags.add(flags)
+	f.RegistryFlags.Add(flags)
 	return cmd
 }
 
@@ -65,36 +67,36 @@ func (a *app) policyLearn(ctx context.Context, f *policyLearnFlags, images []str
 	if err != nil {
 		return err
 	}
-	client, err := f.registryFlags.client(false)
+	client, err := f.RegistryFlags.Client(&a.App, false)
 	if err != nil {
-		return undetermined(err)
+		return cli.Undetermined(err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, f.timeout)
 	defer cancel()
 	g := gate.New(nil, client, gate.Options{})
 	var targets []gate.Target
 	for _, image := range images {
-		if _, _, local := cutLocal(image); local {
-			return hint(usageError("%s is no image of a registry", image), "a policy's rules are about names in registries")
+		if _, _, local := cli.CutLocal(image); local {
+			return cli.Hint(cli.UsageError("%s is no image of a registry", image), "a policy's rules are about names in registries")
 		}
 		targets = append(targets, g.Target(image))
 	}
 	recorder := watch(targets)
 	proposal, err := learn.Propose(ctx, targets, o)
 	if errors.Is(err, learn.ErrNothing) {
-		return hint(err, "give the keys or the trusted root that prove the images' evidence; hallmark inspect shows what is there")
+		return cli.Hint(err, "give the keys or the trusted root that prove the images' evidence; hallmark inspect shows what is there")
 	}
 	if err != nil {
-		return undetermined(registryError(images[0], err))
+		return cli.Undetermined(cli.RegistryError(images[0], err))
 	}
 	for _, note := range proposal.Notes {
-		fmt.Fprintf(a.stderr, "hallmark: note: %s\n", report.Plain(note))
+		fmt.Fprintf(a.Stderr, "hallmark: note: %s\n", report.Plain(note))
 	}
 	if f.out == "" {
-		if _, err := a.stdout.Write(proposal.YAML); err != nil {
+		if _, err := a.Stdout.Write(proposal.YAML); err != nil {
 			return err
 		}
-	} else if _, err := writeWhole(f.out, func(w io.Writer) error { _, err := w.Write(proposal.YAML); return err }); err != nil {
+	} else if _, err := wholefile.Write(f.out, 0o644, func(w io.Writer) error { _, err := w.Write(proposal.YAML); return err }); err != nil {
 		return err
 	}
 	if f.record == "" {
@@ -112,17 +114,17 @@ func (a *app) recordLearnt(ctx context.Context, f *policyLearnFlags, o learn.Opt
 	at := o.Now()
 	g := gate.New(p, nil, gate.Options{Now: func() time.Time { return at }})
 	r := report.New(p, at, g.JudgeTargets(ctx, targets)...)
-	return undetermined(writeRecord(ctx, f.record, recorder, record.Verification{Policy: p, Targets: targets}, r))
+	return cli.Undetermined(writeRecord(ctx, f.record, recorder, record.Verification{Policy: p, Targets: targets}, r))
 }
 
 // learnOptions reads keys and trusted root.
 func (a *app) learnOptions(f *policyLearnFlags) (learn.Options, error) {
 	o := learn.Options{Now: time.Now, Name: f.name}
 	if len(f.keys) == 0 && f.trustedRoot == "" && !f.keyless {
-		return o, hint(usageError("nothing says whose signatures count"), "give --key FILE, --trusted-root FILE or --keyless")
+		return o, cli.Hint(cli.UsageError("nothing says whose signatures count"), "give --key FILE, --trusted-root FILE or --keyless")
 	}
 	if f.trustedRoot != "" && f.keyless {
-		return o, usageError("--trusted-root and --keyless contradict each other")
+		return o, cli.UsageError("--trusted-root and --keyless contradict each other")
 	}
 	beside := func(path string) string {
 		if f.out == "" || filepath.IsAbs(path) {
@@ -134,13 +136,13 @@ func (a *app) learnOptions(f *policyLearnFlags) (learn.Options, error) {
 		return filepath.ToSlash(path)
 	}
 	for _, path := range f.keys {
-		key, err := loadPublicKey(path)
-		var coded *codeError
+		key, err := cli.LoadPublicKey(path)
+		var coded *cli.CodeError
 		if errors.As(err, &coded) {
 			return o, err
 		}
 		if err != nil {
-			return o, undetermined(err)
+			return o, cli.Undetermined(err)
 		}
 		base := filepath.Base(path)
 		o.Keys = append(o.Keys, learn.Key{Name: strings.TrimSuffix(base, filepath.Ext(base)), File: beside(path), Key: key})
@@ -148,7 +150,7 @@ func (a *app) learnOptions(f *policyLearnFlags) (learn.Options, error) {
 	if f.trustedRoot == "" && !f.keyless {
 		return o, nil
 	}
-	root, err := a.trustedRoot(f.trustedRoot)
+	root, err := a.TrustedRoot(f.trustedRoot)
 	if err != nil {
 		return o, err
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/hallmark-project/hallmark/cmd/internal/cli"
 	"github.com/hallmark-project/hallmark/policy"
 	"github.com/hallmark-project/hallmark/policy/lint"
 	"github.com/hallmark-project/hallmark/policy/report"
@@ -49,27 +50,27 @@ not be read, 64 wrong usage.`,
 	flags.StringArrayVar(&f.images, "image", nil, "an image that is in use; may be given several times")
 	flags.BoolVar(&f.strict, "strict", false, "warnings fail too")
 	flags.BoolVar(&f.list, "list", false, "list what is looked for")
-	completeFlag(cmd, "output", "text", "json", "sarif")
+	cli.CompleteFlag(cmd, "output", "text", "json", "sarif")
 	return cmd
 }
 
 func (a *app) policyLint(f *policyLintFlags, files []string) error {
 	switch {
 	case f.output != "text" && f.output != "json" && f.output != "sarif":
-		return usageError("--output is text, json or sarif, not %q", f.output)
+		return cli.UsageError("--output is text, json or sarif, not %q", f.output)
 	case f.list:
 		for _, about := range lint.All() {
-			fmt.Fprintf(a.stdout, "%-26s %-8s %s\n", about.ID, about.Severity, about.Text)
+			fmt.Fprintf(a.Stdout, "%-26s %-8s %s\n", about.ID, about.Severity, about.Text)
 		}
 		return nil
 	case len(files) == 0:
-		return hint(usageError("no policy was named"), "hallmark policy lint FILE|DIR…")
+		return cli.Hint(cli.UsageError("no policy was named"), "hallmark policy lint FILE|DIR…")
 	}
 	o := lint.Options{Now: time.Now()}
 	for _, image := range f.images {
 		ref, err := oci.ParseReference(image)
 		if err != nil {
-			return usageError("--image: %s", err)
+			return cli.UsageError("--image: %s", err)
 		}
 		o.Images = append(o.Images, ref.Name())
 	}
@@ -77,17 +78,17 @@ func (a *app) policyLint(f *policyLintFlags, files []string) error {
 	for _, path := range files {
 		one, err := a.lintPath(path, o)
 		if err != nil {
-			return undetermined(fmt.Errorf("reading policy %s: %w", path, err))
+			return cli.Undetermined(fmt.Errorf("reading policy %s: %w", path, err))
 		}
 		found = append(found, one...)
 	}
 	if err := a.printFindings(found, f.output); err != nil {
-		return undetermined(err)
+		return cli.Undetermined(err)
 	}
 	if slices.ContainsFunc(found, func(one lint.Finding) bool {
 		return one.Severity == lint.Error || f.strict && one.Severity == lint.Warning
 	}) {
-		return exitError{exitDeny}
+		return cli.ExitError{Code: cli.ExitDeny}
 	}
 	return nil
 }
@@ -100,9 +101,9 @@ func (a *app) lintPath(path string, o lint.Options) ([]lint.Finding, error) {
 			return nil, err
 		}
 		defer folder.Close()
-		return lint.CheckFiles(folder.Files, func(name string) ([]byte, error) { return a.policyFile(name, folder.Read) }, o), nil
+		return lint.CheckFiles(folder.Files, func(name string) ([]byte, error) { return a.PolicyFile(name, folder.Read) }, o), nil
 	}
-	raw, err := readBounded(path, policy.MaxBytes)
+	raw, err := cli.ReadBounded(path, policy.MaxBytes)
 	if errors.Is(err, fs.ErrNotExist) {
 		err = errors.New("no such file")
 	}
@@ -115,11 +116,11 @@ func (a *app) lintPath(path string, o lint.Options) ([]lint.Finding, error) {
 // policyReader reads the files that a policy names, relative to the policy's folder.
 func (a *app) policyReader(path string) func(string) ([]byte, error) {
 	return func(name string) ([]byte, error) {
-		return a.policyFile(name, func(name string) ([]byte, error) {
+		return a.PolicyFile(name, func(name string) ([]byte, error) {
 			if !filepath.IsAbs(name) {
 				name = filepath.Join(filepath.Dir(path), filepath.FromSlash(name))
 			}
-			return readBounded(name, maxPolicyFileBytes)
+			return cli.ReadBounded(name, cli.MaxPolicyFileBytes)
 		})
 	}
 }
@@ -127,12 +128,12 @@ func (a *app) policyReader(path string) func(string) ([]byte, error) {
 func (a *app) printFindings(found []lint.Finding, output string) error {
 	switch output {
 	case "json":
-		return lint.WriteJSON(a.stdout, found)
+		return lint.WriteJSON(a.Stdout, found)
 	case "sarif":
-		return lint.WriteSARIF(a.stdout, found, version)
+		return lint.WriteSARIF(a.Stdout, found, version)
 	}
 	for _, one := range found {
-		if _, err := fmt.Fprintln(a.stdout, report.Plain(one.String())); err != nil {
+		if _, err := fmt.Fprintln(a.Stdout, report.Plain(one.String())); err != nil {
 			return err
 		}
 	}

@@ -7,12 +7,14 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/hallmark-project/hallmark/attest/wholefile"
+	"github.com/hallmark-project/hallmark/cmd/internal/cli"
 	"github.com/hallmark-project/hallmark/policy/source"
 )
 
 type policyPullFlags struct {
-	registryFlags
-	policySignerFlags
+	cli.RegistryFlags
+	cli.PolicySignerFlags
 	out string
 }
 
@@ -36,29 +38,29 @@ looked at, 64 wrong usage.`,
 	}
 	flags := cmd.Flags()
 	flags.StringVarP(&f.out, "out", "o", "", "the file to write, - for standard output")
-	f.policySignerFlags.add(flags)
-	f.registryFlags.add(flags)
+	f.PolicySignerFlags.Add(flags)
+	f.RegistryFlags.Add(flags)
 	return cmd
 }
 
 func (a *app) policyPull(ctx context.Context, f *policyPullFlags, where string) error {
 	if f.out == "" {
-		return hint(usageError("nothing says where the policy goes"), "name the file with --out, or - for standard output")
+		return cli.Hint(cli.UsageError("nothing says where the policy goes"), "name the file with --out, or - for standard output")
 	}
-	fetched, err := a.fetchPolicy(ctx, where, &f.policySignerFlags, &f.registryFlags)
+	fetched, err := a.FetchPolicy(ctx, where, &f.PolicySignerFlags, &f.RegistryFlags)
 	if err != nil {
 		return err
 	}
-	if _, err := parseFetched(fetched); err != nil {
+	if _, err := cli.ParseFetched(fetched); err != nil {
 		return err
 	}
 	if f.out == "-" {
-		_, err := a.stdout.Write(fetched.Data)
+		_, err := a.Stdout.Write(fetched.Data)
 		return err
 	}
-	if _, err := writeWhole(f.out, func(w io.Writer) error { _, err := w.Write(fetched.Data); return err }); err != nil {
+	if _, err := wholefile.Write(f.out, 0o644, func(w io.Writer) error { _, err := w.Write(fetched.Data); return err }); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(a.stdout, "pulled %s%s into %s\n", source.Scheme, fetched.Reference, f.out)
+	_, err = fmt.Fprintf(a.Stdout, "pulled %s%s into %s\n", source.Scheme, fetched.Reference, f.out)
 	return err
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/hallmark-project/hallmark/cmd/internal/cli"
 	"github.com/hallmark-project/hallmark/policy/report"
 	"github.com/hallmark-project/hallmark/policy/source"
 	"github.com/hallmark-project/hallmark/sign"
@@ -32,7 +33,7 @@ type pushedPolicy struct {
 }
 
 type policyPushFlags struct {
-	registryFlags
+	cli.RegistryFlags
 	identityFlags
 	output string
 }
@@ -63,13 +64,13 @@ names the policy by digest, as --policy takes it.`,
 	flags := cmd.Flags()
 	flags.StringVar(&f.output, "output", "text", "text or json")
 	f.identityFlags.add(flags)
-	f.registryFlags.add(flags)
+	f.RegistryFlags.Add(flags)
 	return cmd
 }
 
 func (a *app) policyPush(ctx context.Context, f *policyPushFlags, path, to string) error {
 	if f.output != "text" && f.output != "json" {
-		return usageError("--output is text or json, not %q", f.output)
+		return cli.UsageError("--output is text or json, not %q", f.output)
 	}
 	if err := f.identityFlags.check(); err != nil {
 		return err
@@ -79,9 +80,9 @@ func (a *app) policyPush(ctx context.Context, f *policyPushFlags, path, to strin
 		err = fmt.Errorf("reading %q: %w: a policy is pushed under a tag", to, oci.ErrReference)
 	}
 	if err != nil {
-		return hint(&codeError{err: err, code: exitUsage}, "hallmark policy push FILE oci://REGISTRY/REPOSITORY:TAG")
+		return cli.Hint(&cli.CodeError{Err: err, Code: cli.ExitUsage}, "hallmark policy push FILE oci://REGISTRY/REPOSITORY:TAG")
 	}
-	p, err := a.loadPolicy(path)
+	p, err := a.LoadPolicy(path)
 	if err != nil {
 		return err
 	}
@@ -93,7 +94,7 @@ func (a *app) policyPush(ctx context.Context, f *policyPushFlags, path, to strin
 	if err != nil {
 		return signingError(err)
 	}
-	client, err := f.client(true)
+	client, err := f.Client(&a.App, true)
 	if err != nil {
 		return err
 	}
@@ -127,7 +128,7 @@ func (a *app) policyPush(ctx context.Context, f *policyPushFlags, path, to strin
 
 func (a *app) printPushed(r pushedPolicy, output string) error {
 	if output == "json" {
-		return json.NewEncoder(a.stdout).Encode(r)
+		return json.NewEncoder(a.Stdout).Encode(r)
 	}
 	verb := "pushed"
 	if r.Existing {
@@ -137,7 +138,7 @@ func (a *app) printPushed(r pushedPolicy, output string) error {
 	if r.Identity != "" {
 		by = "  by " + report.Plain(r.Identity)
 	}
-	_, err := fmt.Fprintf(a.stdout, "%s %s  (%s)%s\n", verb, r.Reference, r.Tag, by)
+	_, err := fmt.Fprintf(a.Stdout, "%s %s  (%s)%s\n", verb, r.Reference, r.Tag, by)
 	return err
 }
 
@@ -145,7 +146,7 @@ func (a *app) printPushed(r pushedPolicy, output string) error {
 // no error of the user's, so there is none for that.
 func pushError(to string, err error) error {
 	if errors.Is(err, oci.ErrNotFound) {
-		return hint(err, "does the repository of %s exist, and may you push there?", to)
+		return cli.Hint(err, "does the repository of %s exist, and may you push there?", to)
 	}
 	return writeError(to, err)
 }

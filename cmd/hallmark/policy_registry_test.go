@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/hallmark-project/hallmark/attest/digest"
+	"github.com/hallmark-project/hallmark/cmd/internal/cli"
 	"github.com/hallmark-project/hallmark/policy"
 	"github.com/hallmark-project/hallmark/sign/keys"
 	"github.com/hallmark-project/hallmark/verify"
@@ -37,7 +38,7 @@ func (w *policyWorld) tag(tag string) string { return "oci://" + w.Host() + "/po
 func (w *policyWorld) push(path, tag string) (pushed pushedPolicy) {
 	w.t.Helper()
 	got := runVerb(w.t.Context(), nil, "policy", "push", path, w.tag(tag), "--key", w.private, "--output", "json")
-	if got.code != exitAllow {
+	if got.code != cli.ExitAllow {
 		w.t.Fatalf("pushing %s: %d %s", path, got.code, got.stderr)
 	}
 	if err := json.Unmarshal([]byte(got.stdout), &pushed); err != nil {
@@ -60,7 +61,7 @@ func TestPolicyPushPull(t *testing.T) {
 	for _, from := range []string{w.reference, w.tag("v1")} {
 		out := filepath.Join(t.TempDir(), "pulled.yaml")
 		got := runVerb(t.Context(), nil, "policy", "pull", from, "--policy-key", w.public, "-o", out)
-		if got.code != exitAllow || !strings.Contains(got.stdout, "pulled "+w.reference) {
+		if got.code != cli.ExitAllow || !strings.Contains(got.stdout, "pulled "+w.reference) {
 			t.Fatalf("%s: %+v", from, got)
 		}
 		raw, err := os.ReadFile(out)
@@ -72,7 +73,7 @@ func TestPolicyPushPull(t *testing.T) {
 			t.Errorf("%s: another policy: %v", from, err)
 		}
 	}
-	if got := runVerb(t.Context(), nil, "policy", "pull", w.reference, "-o", "-"); got.code != exitAllow || !strings.Contains(got.stdout, "kind: TrustPolicy") {
+	if got := runVerb(t.Context(), nil, "policy", "pull", w.reference, "-o", "-"); got.code != cli.ExitAllow || !strings.Contains(got.stdout, "kind: TrustPolicy") {
 		t.Errorf("to standard output: %+v", got)
 	}
 }
@@ -86,7 +87,7 @@ func TestPolicyPushOrder(t *testing.T) {
 	before, _, _ := w.Manifest("policies/prod", "v1")
 	w.Inject(registrytest.Match{Method: http.MethodPut, Class: registrytest.Manifest, After: 1}, registrytest.Status(http.StatusForbidden))
 	got := runVerb(t.Context(), nil, "policy", "push", other, w.tag("v1"), "--key", w.private)
-	wantFailure(t, got, exitDeny, "signature not stored")
+	wantFailure(t, got, cli.ExitDeny, "signature not stored")
 	if after, _, _ := w.Manifest("policies/prod", "v1"); string(after) != string(before) {
 		t.Error("the tag was moved")
 	}

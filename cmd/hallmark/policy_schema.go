@@ -3,6 +3,7 @@ package main
 import (
 	"github.com/spf13/cobra"
 
+	"github.com/hallmark-project/hallmark/cmd/internal/cli"
 	"github.com/hallmark-project/hallmark/policy"
 )
 
@@ -16,9 +17,9 @@ which reads a policy as verify does.`,
 		Example: `  hallmark policy schema > trust-policy.schema.json
   # and as the first line of a policy, for editors with yaml-language-server:
   # yaml-language-server: $schema=trust-policy.schema.json`,
-		Args: noArgs,
+		Args: cli.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			_, err := a.stdout.Write(policy.Schema())
+			_, err := a.Stdout.Write(policy.Schema())
 			return err
 		},
 	}

@@ -14,6 +14,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/hallmark-project/hallmark/attest/wholefile"
+	"github.com/hallmark-project/hallmark/cmd/internal/cli"
 	"github.com/hallmark-project/hallmark/policy"
 	"github.com/hallmark-project/hallmark/policy/gate"
 	"github.com/hallmark-project/hallmark/policy/record"
@@ -22,7 +24,7 @@ import (
 )
 
 type policyTestFlags struct {
-	registryFlags
+	cli.RegistryFlags
 	policy, output, record, name, run string
 	platform                          string
 	verbose                           bool
@@ -62,28 +64,28 @@ none, 64 wrong usage.`,
 	flags.StringVar(&f.name, "name", "", "the name of the case that --record adds")
 	flags.StringVar(&f.platform, "platform", "", "with --record: the platform below an index, such as linux/arm64")
 	flags.DurationVar(&f.timeout, "timeout", 2*time.Minute, "with --record: how long it may take")
-	f.registryFlags.add(flags)
-	completeFlag(cmd, "output", "text", "json", "junit")
+	f.RegistryFlags.Add(flags)
+	cli.CompleteFlag(cmd, "output", "text", "json", "junit")
 	return cmd
 }
 
 func (a *app) policyTest(ctx context.Context, f *policyTestFlags, paths []string) error {
 	if f.output != "text" && f.output != "json" && f.output != "junit" {
-		return usageError("--output is text, json or junit, not %q", f.output)
+		return cli.UsageError("--output is text, json or junit, not %q", f.output)
 	}
 	only, err := regexp.Compile(f.run)
 	if err != nil {
-		return usageError("--run: %s", err)
+		return cli.UsageError("--run: %s", err)
 	}
-	runner := &suite.Runner{Policy: a.loadPolicy, Clock: time.Now}
+	runner := &suite.Runner{Policy: a.LoadPolicy, Clock: time.Now}
 	if f.policy != "" {
-		if runner.Default, err = a.loadPolicy(f.policy); err != nil {
+		if runner.Default, err = a.LoadPolicy(f.policy); err != nil {
 			return err
 		}
 	}
 	cases, err := suite.Load(paths...)
 	if err != nil {
-		return undetermined(hint(err, "docs/policy-tools.md shows a file of cases; --record IMAGE makes one"))
+		return cli.Undetermined(cli.Hint(err, "docs/policy-tools.md shows a file of cases; --record IMAGE makes one"))
 	}
 	var chosen []suite.Case
 	for _, c := range cases {
@@ -92,7 +94,7 @@ func (a *app) policyTest(ctx context.Context, f *policyTestFlags, paths []string
 		}
 	}
 	if len(chosen) == 0 {
-		return undetermined(fmt.Errorf("no case of %d has a name that --run %q matches", len(cases), f.run))
+		return cli.Undetermined(fmt.Errorf("no case of %d has a name that --run %q matches", len(cases), f.run))
 	}
 	a.withoutNetwork()
 	results := runner.Run(ctx, chosen)
@@ -101,17 +103,17 @@ func (a *app) policyTest(ctx context.Context, f *policyTestFlags, paths []string
 	}
 	switch f.output {
 	case "json":
-		err = suite.WriteJSON(a.stdout, results)
+		err = suite.WriteJSON(a.Stdout, results)
 	case "junit":
-		err = suite.WriteJUnit(a.stdout, results)
+		err = suite.WriteJUnit(a.Stdout, results)
 	default:
-		err = suite.WriteText(a.stdout, results, f.verbose)
+		err = suite.WriteText(a.Stdout, results, f.verbose)
 	}
 	if err != nil {
-		return undetermined(err)
+		return cli.Undetermined(err)
 	}
 	if suite.Failed(results) > 0 {
-		return exitError{exitDeny}
+		return cli.ExitError{Code: cli.ExitDeny}
 	}
 	return nil
 }
@@ -123,19 +125,19 @@ var fileNameText = regexp.MustCompile(`[^a-z0-9]+`)
 func (a *app) policyTestRecord(ctx context.Context, f *policyTestFlags, paths []string) error {
 	switch {
 	case len(paths) != 1:
-		return usageError("--record adds to one folder, got %d", len(paths))
+		return cli.UsageError("--record adds to one folder, got %d", len(paths))
 	case f.policy == "":
-		return hint(usageError("--record needs --policy"), "the case expects what this policy says now")
-	case f.platform != "" && !platformText.MatchString(f.platform):
-		return hint(usageError("%q is no platform", f.platform), "a platform is OS/ARCHITECTURE, such as linux/arm64, or linux/arm/v7")
+		return cli.Hint(cli.UsageError("--record needs --policy"), "the case expects what this policy says now")
+	case f.platform != "" && !cli.PlatformText.MatchString(f.platform):
+		return cli.Hint(cli.UsageError("%q is no platform", f.platform), "a platform is OS/ARCHITECTURE, such as linux/arm64, or linux/arm/v7")
 	}
-	p, err := a.loadPolicy(f.policy)
+	p, err := a.LoadPolicy(f.policy)
 	if err != nil {
 		return err
 	}
-	client, err := f.registryFlags.client(false)
+	client, err := f.RegistryFlags.Client(&a.App, false)
 	if err != nil {
-		return undetermined(err)
+		return cli.Undetermined(err)
 	}
 	// A whole second, so that the case's time is the record's.
 	at := time.Now().UTC().Truncate(time.Second)
@@ -146,12 +148,12 @@ func (a *app) policyTestRecord(ctx context.Context, f *policyTestFlags, paths []
 	targets := []gate.Target{g.Target(f.record)}
 	watchWith(recorder, targets)
 	r := report.New(p, at, g.JudgeTargets(ctx, targets)...)
-	if f.allowHTTP {
+	if f.AllowHTTP {
 		r.Insecure = append(r.Insecure, "--insecure-allow-http")
 	}
 	image := r.Images[0]
 	if image.Error != "" {
-		return undetermined(hint(fmt.Errorf("recording %s: %s", f.record, image.Error), "%s", image.Hint))
+		return cli.Undetermined(cli.Hint(fmt.Errorf("recording %s: %s", f.record, image.Error), "%s", image.Hint))
 	}
 	if f.name == "" {
 		f.name = fmt.Sprintf("%s is %s", f.record, image.Verdict)
@@ -159,11 +161,11 @@ func (a *app) policyTestRecord(ctx context.Context, f *policyTestFlags, paths []
 	base := filepath.Join(paths[0], strings.Trim(fileNameText.ReplaceAllString(strings.ToLower(f.name), "-"), "-"))
 	for _, extension := range []string{".yaml", ".record"} {
 		if _, err := os.Lstat(base + extension); !errors.Is(err, fs.ErrNotExist) {
-			return hint(fmt.Errorf("%s is there already", base+extension), "give the case another --name, or remove the file")
+			return cli.Hint(fmt.Errorf("%s is there already", base+extension), "give the case another --name, or remove the file")
 		}
 	}
 	if err := writeRecord(ctx, base+".record", recorder, record.Verification{Policy: p, Platform: f.platform, Targets: targets}, r); err != nil {
-		return undetermined(err)
+		return cli.Undetermined(err)
 	}
 	return a.writeCase(base, f, image)
 }
@@ -180,12 +182,12 @@ func (a *app) writeCase(base string, f *policyTestFlags, image *report.Image) er
 	if err != nil {
 		return err
 	}
-	if _, err := writeWhole(base+".yaml", func(out io.Writer) error { _, err := out.Write(raw); return err }); err != nil {
+	if _, err := wholefile.Write(base+".yaml", 0o644, func(out io.Writer) error { _, err := out.Write(raw); return err }); err != nil {
 		return err
 	}
-	fmt.Fprintf(a.stderr, "hallmark: wrote %s.yaml, which expects %s, and its record\n", report.Plain(base), image.Verdict)
+	fmt.Fprintf(a.Stderr, "hallmark: wrote %s.yaml, which expects %s, and its record\n", report.Plain(base), image.Verdict)
 	if image.Verdict == policy.Undetermined {
-		fmt.Fprintln(a.stderr, "hallmark: warning: something could not be looked at; look at the case before you keep it")
+		fmt.Fprintln(a.Stderr, "hallmark: warning: something could not be looked at; look at the case before you keep it")
 	}
 	return nil
 }

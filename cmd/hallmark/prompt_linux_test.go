@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/hallmark-project/hallmark/cmd/internal/cli"
 )
 
 // openTerminal returns both ends of a new pseudo-terminal (pty(7)).
@@ -60,7 +62,7 @@ func TestPromptDoesNotEcho(t *testing.T) {
 	t.Parallel()
 	person, program := openTerminal(t)
 	var messages bytes.Buffer
-	a := &app{stdin: program, stderr: &messages, getenv: func(string) string { return "" }}
+	a := &app{App: cli.App{Stdin: program, Stderr: &messages, Getenv: func(string) string { return "" }}}
 	type answer struct {
 		password []byte
 		err      error
@@ -105,7 +107,7 @@ func TestPromptEndsWithItsContext(t *testing.T) {
 	person, program := openTerminal(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	a := &app{stdin: program, stderr: &bytes.Buffer{}, getenv: func(string) string { return "" }}
+	a := &app{App: cli.App{Stdin: program, Stderr: &bytes.Buffer{}, Getenv: func(string) string { return "" }}}
 	done := make(chan error, 1)
 	go func() {
 		_, err := a.readPassword(ctx, "", true)

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/hallmark-project/hallmark/cmd/internal/cli"
 	"github.com/hallmark-project/hallmark/verify/oci/registrytest"
 )
 
@@ -60,10 +61,10 @@ func runTour(t *testing.T, command string) {
 		t.Fatalf("not a hallmark command: %q", command)
 	}
 	var stdout, stderr bytes.Buffer
-	a := &app{stdin: strings.NewReader(""), stdout: &stdout, stderr: &stderr, getenv: func(name string) string {
+	a := &app{App: cli.App{Stdin: strings.NewReader(""), Stdout: &stdout, Stderr: &stderr, Getenv: func(name string) string {
 		return map[string]string{"PATH": os.Getenv("PATH"), "HOME": os.Getenv("HOME")}[name]
-	}}
-	if code := run(t.Context(), a, words[1:]); code != exitAllow {
+	}}}
+	if code := run(t.Context(), a, words[1:]); code != cli.ExitAllow {
 		t.Errorf("%s\nended with %d\n%s%s", command, code, stdout.String(), stderr.String())
 	}
 	if stdout.Len() == 0 {

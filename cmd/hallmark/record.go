@@ -9,6 +9,8 @@ import (
 	"os"
 	"time"
 
+	"github.com/hallmark-project/hallmark/attest/wholefile"
+	"github.com/hallmark-project/hallmark/cmd/internal/cli"
 	"github.com/hallmark-project/hallmark/policy/gate"
 	"github.com/hallmark-project/hallmark/policy/record"
 	"github.com/hallmark-project/hallmark/policy/report"
@@ -50,7 +52,7 @@ func writeRecord(ctx context.Context, path string, recorder *record.Recorder, v 
 	if err != nil {
 		return err
 	}
-	if _, err = writeWhole(path, file.Write); err != nil {
+	if _, err = wholefile.Write(path, 0o644, file.Write); err != nil {
 		return fmt.Errorf("writing the record: %w", err)
 	}
 	return nil
@@ -68,28 +70,28 @@ func widen(ctx context.Context, t gate.Target) {
 
 // withoutNetwork keeps the whole process from connecting to anything.
 func (a *app) withoutNetwork() {
-	if a.confine != nil {
-		a.confine(oci.ReachNothing)
+	if a.Confine != nil {
+		a.Confine(oci.ReachNothing)
 	}
 }
 
 // readRecord reads the file of a verification; "-" is standard input.
 func (a *app) readRecord(path string) (*record.Record, error) {
-	var in io.Reader = a.stdin
+	var in io.Reader = a.Stdin
 	if path != "-" {
 		file, err := os.Open(path)
 		if errors.Is(err, fs.ErrNotExist) {
 			err = fmt.Errorf("reading %s: no such file", path)
 		}
 		if err != nil {
-			return nil, undetermined(hint(err, "hallmark verify --record FILE writes a record"))
+			return nil, cli.Undetermined(cli.Hint(err, "hallmark verify --record FILE writes a record"))
 		}
 		defer file.Close()
 		in = file
 	}
 	r, err := record.Read(in)
 	if err != nil {
-		return nil, undetermined(hint(fmt.Errorf("%s: %w", path, err), "hallmark verify --record FILE writes a record"))
+		return nil, cli.Undetermined(cli.Hint(fmt.Errorf("%s: %w", path, err), "hallmark verify --record FILE writes a record"))
 	}
 	return r, nil
 }

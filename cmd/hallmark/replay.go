@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/hallmark-project/hallmark/cmd/internal/cli"
 	"github.com/hallmark-project/hallmark/policy"
 	"github.com/hallmark-project/hallmark/policy/record"
 	"github.com/hallmark-project/hallmark/policy/report"
@@ -45,9 +46,9 @@ checked, 64 wrong usage.`,
 	flags.StringVar(&f.at, "at", "", "judge at this time, such as 2027-01-01T00:00:00Z, in place of the recorded one")
 	flags.StringVar(&f.image, "image", "", "judge only this image of the record")
 	flags.StringVar(&f.platform, "platform", "", "judge this platform's manifest below an index, such as linux/arm64")
-	flags.StringVar(&f.output, "output", "text", strings.Join(reportFormats, ", "))
+	flags.StringVar(&f.output, "output", "text", strings.Join(cli.ReportFormats, ", "))
 	flags.StringVar(&f.outputFile, "output-file", "", "write the report to this file instead of standard output")
-	completeFlag(cmd, "output", reportFormats...)
+	cli.CompleteFlag(cmd, "output", cli.ReportFormats...)
 	return cmd
 }
 
@@ -56,22 +57,22 @@ func (a *app) replay(ctx context.Context, f *replayFlags, path string) error {
 	if err != nil {
 		return err
 	}
-	return a.conclude(ctx, r, f.output, f.outputFile)
+	return a.Conclude(ctx, r, f.output, f.outputFile)
 }
 
 // replayed judges a record as the flags say, and returns the policy that it did so by.
 func (a *app) replayed(ctx context.Context, f *replayFlags, path string) (*report.Report, *policy.Policy, error) {
 	o := record.Options{Platform: f.platform, Image: f.image}
-	if err := checkReportFormat(f.output); err != nil {
+	if err := cli.CheckReportFormat(f.output); err != nil {
 		return nil, nil, err
 	}
-	if f.platform != "" && !platformText.MatchString(f.platform) {
-		return nil, nil, hint(usageError("%q is no platform", f.platform), "a platform is OS/ARCHITECTURE, such as linux/arm64, or linux/arm/v7")
+	if f.platform != "" && !cli.PlatformText.MatchString(f.platform) {
+		return nil, nil, cli.Hint(cli.UsageError("%q is no platform", f.platform), "a platform is OS/ARCHITECTURE, such as linux/arm64, or linux/arm/v7")
 	}
 	if f.at != "" {
 		var err error
 		if o.Time, err = time.Parse(time.RFC3339, f.at); err != nil {
-			return nil, nil, usageError("--at is a time such as 2027-01-01T00:00:00Z, not %q", f.at)
+			return nil, nil, cli.UsageError("--at is a time such as 2027-01-01T00:00:00Z, not %q", f.at)
 		}
 	}
 	file, err := a.readRecord(path)
@@ -79,20 +80,20 @@ func (a *app) replayed(ctx context.Context, f *replayFlags, path string) (*repor
 		return nil, nil, err
 	}
 	if f.policy != "" {
-		if o.Policy, err = a.loadPolicy(f.policy); err != nil {
+		if o.Policy, err = a.LoadPolicy(f.policy); err != nil {
 			return nil, nil, err
 		}
 	}
 	a.withoutNetwork() // a policy may have been fetched; nothing else is
 	if o.Policy == nil {
 		if o.Policy, err = file.Compile(); err != nil {
-			return nil, nil, undetermined(fmt.Errorf("%s: %w", path, err))
+			return nil, nil, cli.Undetermined(fmt.Errorf("%s: %w", path, err))
 		}
 	}
 	r, err := file.Judge(ctx, o)
 	if err != nil {
-		return nil, nil, undetermined(fmt.Errorf("%s: %w", path, err))
+		return nil, nil, cli.Undetermined(fmt.Errorf("%s: %w", path, err))
 	}
-	fmt.Fprintf(a.stderr, "hallmark: judged from %s, which is as trustworthy as that file; it was recorded on %s\n", report.Plain(path), file.Time.UTC().Format(time.RFC3339))
+	fmt.Fprintf(a.Stderr, "hallmark: judged from %s, which is as trustworthy as that file; it was recorded on %s\n", report.Plain(path), file.Time.UTC().Format(time.RFC3339))
 	return r, o.Policy, nil
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/hallmark-project/hallmark/attest/predicate"
+	"github.com/hallmark-project/hallmark/cmd/internal/cli"
 	"github.com/hallmark-project/hallmark/sbom"
 	"github.com/hallmark-project/hallmark/sign/keys"
 )
@@ -57,7 +58,7 @@ A prefix says what the target is: registry: oci-dir: oci-archive: docker-archive
 	f.identityFlags.add(flags)
 	flags.StringVar(&f.signFlags.format, "attach-format", formatBundle, "with --attest, bundle or legacy (cosign's tags)")
 	flags.StringVar(&f.output, "output", "text", "with --attest, print what was attached as text or json")
-	f.registryFlags.add(flags)
+	f.RegistryFlags.Add(flags)
 	return cmd
 }
 
@@ -78,9 +79,9 @@ func (a *app) sbom(ctx context.Context, f *sbomFlags, text string) error {
 			return err
 		}
 	} else if f.key != "" {
-		return hint(usageError("--key does nothing without --attest"), "add --attest to sign and attach the SBOM")
+		return cli.Hint(cli.UsageError("--key does nothing without --attest"), "add --attest to sign and attach the SBOM")
 	}
-	client, err := f.client(f.attest)
+	client, err := f.Client(&a.App, f.attest)
 	if err != nil {
 		return err
 	}
@@ -101,14 +102,14 @@ func (a *app) sbom(ctx context.Context, f *sbomFlags, text string) error {
 	count := len(targets) * len(options.Formats)
 	switch {
 	case f.attest && targets[0].Kind != sbom.KindRegistry:
-		return hint(usageError("--attest wants an image in a registry, not %s", text), "generate the SBOM first, and attach it with hallmark attest")
+		return cli.Hint(cli.UsageError("--attest wants an image in a registry, not %s", text), "generate the SBOM first, and attach it with hallmark attest")
 	case f.out == "" && !f.attest && count > 1:
-		return hint(usageError("%d documents, and one place to print them", count), "name a folder with --out, or one platform with --platform%s", platformList(targets))
+		return cli.Hint(cli.UsageError("%d documents, and one place to print them", count), "name a folder with --out, or one platform with --platform%s", platformList(targets))
 	}
 	var all []made
 	for _, target := range targets {
-		if terminal(a.stderr) {
-			fmt.Fprintf(a.stderr, "hallmark: scanning %s %s …\n", target.Name, target.Platform)
+		if cli.Terminal(a.Stderr) {
+			fmt.Fprintf(a.Stderr, "hallmark: scanning %s %s …\n", target.Name, target.Platform)
 		}
 		documents, err := sbom.Generate(ctx, target, options)
 		if err != nil {
@@ -139,7 +140,7 @@ func platformList(targets []*sbom.Target) string {
 func (a *app) warnHollow(target *sbom.Target, document sbom.Document) {
 	bom, err := predicate.ReadSBOM(document.Format.PredicateType(), document.Raw)
 	if err == nil && bom.Hollow() {
-		fmt.Fprintf(a.stderr, "hallmark: warning: no package was found in %s %s; a policy that asks for an SBOM refuses this one\n", target.Name, target.Platform)
+		fmt.Fprintf(a.Stderr, "hallmark: warning: no package was found in %s %s; a policy that asks for an SBOM refuses this one\n", target.Name, target.Platform)
 	}
 }
 
@@ -148,10 +149,10 @@ func (a *app) sbomOptions(f *sbomFlags) (sbom.Options, error) {
 	for _, name := range f.formats {
 		options.Formats = append(options.Formats, sbom.Format(strings.TrimSpace(name)))
 	}
-	if text := a.getenv("SOURCE_DATE_EPOCH"); text != "" {
+	if text := a.Getenv("SOURCE_DATE_EPOCH"); text != "" {
 		seconds, err := strconv.ParseInt(text, 10, 64)
 		if err != nil || seconds < 0 || seconds > maxSourceDate {
-			return options, hint(usageError("SOURCE_DATE_EPOCH is %q", text), "it must be seconds since 1970, such as the output of: git log -1 --format=%%ct")
+			return options, cli.Hint(cli.UsageError("SOURCE_DATE_EPOCH is %q", text), "it must be seconds since 1970, such as the output of: git log -1 --format=%%ct")
 		}
 		options.Created = time.Unix(seconds, 0)
 	}
@@ -174,7 +175,7 @@ func (a *app) writeDocuments(f *sbomFlags, all []made) error {
 		if f.attest {
 			return nil
 		}
-		_, err := a.stdout.Write(all[0].documents[0].Raw)
+		_, err := a.Stdout.Write(all[0].documents[0].Raw)
 		return err
 	}
 	info, err := os.Stat(f.out)
@@ -183,7 +184,7 @@ func (a *app) writeDocuments(f *sbomFlags, all []made) error {
 	case count == 1 && !isFolder:
 		return writeDocument(f.out, all[0].documents[0])
 	case err == nil && !info.IsDir():
-		return hint(usageError("%d documents, and %s is one file", count, f.out), "name a folder with --out")
+		return cli.Hint(cli.UsageError("%d documents, and %s is one file", count, f.out), "name a folder with --out")
 	}
 	if err := os.MkdirAll(f.out, 0o755); err != nil {
 		return fmt.Errorf("writing the SBOMs: %w", err)
@@ -192,7 +193,7 @@ func (a *app) writeDocuments(f *sbomFlags, all []made) error {
 		if err := writeDocument(path, document); err != nil {
 			return err
 		}
-		fmt.Fprintf(a.stderr, "hallmark: wrote %s\n", path)
+		fmt.Fprintf(a.Stderr, "hallmark: wrote %s\n", path)
 	}
 	return nil
 }
@@ -238,15 +239,15 @@ func writeDocument(path string, document sbom.Document) error {
 func sbomError(text string, err error) error {
 	switch {
 	case errors.Is(err, sbom.ErrNoTarget):
-		return hint(err, "check the path; an image in a registry is named like registry.example/app:tag, or with the prefix registry:")
+		return cli.Hint(err, "check the path; an image in a registry is named like registry.example/app:tag, or with the prefix registry:")
 	case errors.Is(err, sbom.ErrArchive):
-		return hint(err, "unpack it and name the folder; an image's archive must not be compressed")
+		return cli.Hint(err, "unpack it and name the folder; an image's archive must not be compressed")
 	case errors.Is(err, sbom.ErrFormat):
-		return hint(&codeError{err: err, code: exitUsage}, "--format is spdx, cyclonedx or syft")
+		return cli.Hint(&cli.CodeError{Err: err, Code: cli.ExitUsage}, "--format is spdx, cyclonedx or syft")
 	case errors.Is(err, sbom.ErrPlatform):
-		return hint(err, "name one of its platforms with --platform")
+		return cli.Hint(err, "name one of its platforms with --platform")
 	case errors.Is(err, sbom.ErrLimit):
-		return hint(err, "the image is damaged, or made to exhaust whoever unpacks it")
+		return cli.Hint(err, "the image is damaged, or made to exhaust whoever unpacks it")
 	}
-	return registryError(text, err)
+	return cli.RegistryError(text, err)
 }

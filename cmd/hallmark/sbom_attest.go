@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/hallmark-project/hallmark/cmd/internal/cli"
 	"github.com/hallmark-project/hallmark/sbom"
 	"github.com/hallmark-project/hallmark/verify/oci"
 )
@@ -18,10 +19,10 @@ func (a *app) attachSBOMs(ctx context.Context, s *attacher, text string, all []m
 	}
 	ref, err := oci.ParseReference(strings.TrimPrefix(text, string(sbom.KindRegistry)+":"))
 	if err != nil {
-		return registryError(text, err)
+		return cli.RegistryError(text, err)
 	}
 	if len(all) > 1 {
-		fmt.Fprintf(a.stderr, "hallmark: %s is an index: each of its %d platforms gets its own SBOM, the index none\n", ref, len(all))
+		fmt.Fprintf(a.Stderr, "hallmark: %s is an index: each of its %d platforms gets its own SBOM, the index none\n", ref, len(all))
 	}
 	for _, m := range all {
 		for _, document := range m.documents {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/hallmark-project/hallmark/attest"
 	"github.com/hallmark-project/hallmark/attest/predicate"
+	"github.com/hallmark-project/hallmark/cmd/internal/cli"
 	"github.com/hallmark-project/hallmark/sign/keys"
 	"github.com/hallmark-project/hallmark/verify/oci/registrytest"
 )
@@ -24,7 +25,7 @@ func TestSBOMPrintsOneDocument(t *testing.T) {
 	file := newFile(t, "package-lock.json", lockFile)
 	for format, uri := range map[string]string{"spdx": predicate.TypeSPDX, "cyclonedx": predicate.TypeCycloneDX, "syft": predicate.TypeSyft} {
 		got := runVerb(t.Context(), nil, "sbom", "--no-cache", "--format", format, file)
-		if got.code != exitAllow || got.stderr != "" {
+		if got.code != cli.ExitAllow || got.stderr != "" {
 			t.Fatalf("%+v", got)
 		}
 		bom, err := predicate.ReadSBOM(uri, []byte(got.stdout))
@@ -56,7 +57,7 @@ func TestSBOMOut(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
 			got := runVerb(t.Context(), nil, append([]string{"sbom", "--no-cache", "--out", dir + "/" + test.out}, test.args...)...)
-			if got.code != exitAllow || got.stdout != "" {
+			if got.code != cli.ExitAllow || got.stdout != "" {
 				t.Fatalf("%+v", got)
 			}
 			var found []string
@@ -82,7 +83,7 @@ func TestSBOMAttest(t *testing.T) {
 	private, _ := newKeyPair(t, keys.ECDSAP256)
 	for round, existing := range []bool{false, true} {
 		got := runVerb(t.Context(), nil, "sbom", "--no-cache", "--attest", "--key", private, "--output", "json", "--format", "spdx,cyclonedx", index.TagRef())
-		if got.code != exitAllow || !strings.Contains(got.stderr, "is an index: each of its 2 platforms") {
+		if got.code != cli.ExitAllow || !strings.Contains(got.stderr, "is an index: each of its 2 platforms") {
 			t.Fatalf("%+v", got)
 		}
 		lines := strings.Split(strings.TrimSpace(got.stdout), "\n")
@@ -120,7 +121,7 @@ func TestSBOMAttestFollowsOneLook(t *testing.T) {
 	reg.FlipTag("team/app", "1", 1, other)
 	private, _ := newKeyPair(t, keys.ECDSAP256)
 	got := runVerb(t.Context(), nil, "sbom", "--no-cache", "--attest", "--key", private, first.TagRef())
-	if got.code != exitAllow || !strings.Contains(got.stdout, first.Digest.String()) {
+	if got.code != cli.ExitAllow || !strings.Contains(got.stdout, first.Digest.String()) {
 		t.Fatalf("OC-02: %+v", got)
 	}
 	if len(reg.Referrers("team/app", first.Digest)) != 1 || len(reg.Referrers("team/app", other.Digest)) != 0 {
@@ -144,23 +145,23 @@ func TestSBOMFailures(t *testing.T) {
 		code  int
 		words []string
 	}{
-		"a mistyped path":         {[]string{"./nosuch"}, exitDeny, []string{"no such", "registry.example/app:tag"}},
-		"a mistyped bare name":    {[]string{"nosuch"}, exitDeny, []string{"no such", "registry:"}},
-		"no target":               {nil, exitUsage, nil},
-		"two targets":             {[]string{"a", "b"}, exitUsage, nil},
-		"an unknown format":       {[]string{"--format", "xml", lock}, exitUsage, []string{"xml", "spdx, cyclonedx or syft"}},
-		"an index and one place":  {[]string{index.TagRef()}, exitUsage, []string{"2 documents", "linux/amd64, linux/arm64"}},
-		"two formats, one place":  {[]string{"--format", "spdx,syft", lock}, exitUsage, []string{"2 documents"}},
-		"no such platform":        {[]string{"--platform", "linux/s390x", index.TagRef()}, exitDeny, []string{"linux/amd64, linux/arm64"}},
-		"no such image":           {[]string{reg.Host() + "/team/none:1"}, exitDeny, []string{"not found"}},
-		"the registry is down":    {[]string{gone.TagRef()}, exitUndetermined, nil},
-		"not logged in":           {[]string{locked.TagRef()}, exitUndetermined, []string{"not authorised"}},
-		"a key without --attest":  {[]string{"--key", private, lock}, exitUsage, []string{"--attest"}},
-		"--attest without a key":  {[]string{"--attest", index.TagRef()}, exitUsage, []string{"--key"}},
-		"--attest of a file":      {[]string{"--attest", "--key", private, lock}, exitUsage, []string{"an image in a registry"}},
-		"an archive of files":     {[]string{packed}, exitDeny, []string{"unpack it"}},
-		"out into no folder":      {[]string{"--out", lock + "/x/y", lock}, exitDeny, nil},
-		"two documents, one file": {[]string{"--format", "spdx,syft", "--out", lock, lock}, exitUsage, []string{"is one file"}},
+		"a mistyped path":         {[]string{"./nosuch"}, cli.ExitDeny, []string{"no such", "registry.example/app:tag"}},
+		"a mistyped bare name":    {[]string{"nosuch"}, cli.ExitDeny, []string{"no such", "registry:"}},
+		"no target":               {nil, cli.ExitUsage, nil},
+		"two targets":             {[]string{"a", "b"}, cli.ExitUsage, nil},
+		"an unknown format":       {[]string{"--format", "xml", lock}, cli.ExitUsage, []string{"xml", "spdx, cyclonedx or syft"}},
+		"an index and one place":  {[]string{index.TagRef()}, cli.ExitUsage, []string{"2 documents", "linux/amd64, linux/arm64"}},
+		"two formats, one place":  {[]string{"--format", "spdx,syft", lock}, cli.ExitUsage, []string{"2 documents"}},
+		"no such platform":        {[]string{"--platform", "linux/s390x", index.TagRef()}, cli.ExitDeny, []string{"linux/amd64, linux/arm64"}},
+		"no such image":           {[]string{reg.Host() + "/team/none:1"}, cli.ExitDeny, []string{"not found"}},
+		"the registry is down":    {[]string{gone.TagRef()}, cli.ExitUndetermined, nil},
+		"not logged in":           {[]string{locked.TagRef()}, cli.ExitUndetermined, []string{"not authorised"}},
+		"a key without --attest":  {[]string{"--key", private, lock}, cli.ExitUsage, []string{"--attest"}},
+		"--attest without a key":  {[]string{"--attest", index.TagRef()}, cli.ExitUsage, []string{"--key"}},
+		"--attest of a file":      {[]string{"--attest", "--key", private, lock}, cli.ExitUsage, []string{"an image in a registry"}},
+		"an archive of files":     {[]string{packed}, cli.ExitDeny, []string{"unpack it"}},
+		"out into no folder":      {[]string{"--out", lock + "/x/y", lock}, cli.ExitDeny, nil},
+		"two documents, one file": {[]string{"--format", "spdx,syft", "--out", lock, lock}, cli.ExitUsage, []string{"is one file"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -176,11 +177,11 @@ func TestSBOMFailures(t *testing.T) {
 func TestSBOMSourceDateEpoch(t *testing.T) {
 	t.Parallel()
 	file := newFile(t, "package-lock.json", lockFile)
-	for text, code := range map[string]int{"1700000000": exitAllow, "": exitAllow, "0": exitAllow, "-1": exitUsage, "today": exitUsage, "99999999999999": exitUsage} {
+	for text, code := range map[string]int{"1700000000": cli.ExitAllow, "": cli.ExitAllow, "0": cli.ExitAllow, "-1": cli.ExitUsage, "today": cli.ExitUsage, "99999999999999": cli.ExitUsage} {
 		var stdout, stderr bytes.Buffer
-		a := &app{stdin: strings.NewReader(""), stdout: &stdout, stderr: &stderr, getenv: func(name string) string {
+		a := &app{App: cli.App{Stdin: strings.NewReader(""), Stdout: &stdout, Stderr: &stderr, Getenv: func(name string) string {
 			return map[string]string{"SOURCE_DATE_EPOCH": text}[name]
-		}}
+		}}}
 		if got := run(t.Context(), a, []string{"sbom", "--no-cache", file}); got != code {
 			t.Errorf("%q: exit code %d, want %d: %s", text, got, code, stderr.String())
 		}
@@ -195,7 +196,7 @@ func TestSBOMWarnsOfHollow(t *testing.T) {
 	reg := registrytest.New(t)
 	image := reg.PushImage("team/app", "1", map[string]string{"a": "nothing"})
 	got := runVerb(t.Context(), nil, "sbom", "--no-cache", image.TagRef())
-	if got.code != exitAllow || !strings.Contains(got.stderr, "warning: no package was found") || attest.CheckJSON([]byte(got.stdout)) != nil {
+	if got.code != cli.ExitAllow || !strings.Contains(got.stderr, "warning: no package was found") || attest.CheckJSON([]byte(got.stdout)) != nil {
 		t.Errorf("BM-01: %+v", got)
 	}
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/hallmark-project/hallmark/cmd/internal/cli"
 	"github.com/hallmark-project/hallmark/sign"
 	"github.com/hallmark-project/hallmark/verify/oci"
 )
@@ -60,10 +61,10 @@ func parsePairs(pairs []string) (map[string]string, error) {
 	for _, pair := range pairs {
 		key, value, found := strings.Cut(pair, "=")
 		if !found || key == "" {
-			return nil, hint(usageError("annotation %q is not key=value", pair), "for example: -a build=42")
+			return nil, cli.Hint(cli.UsageError("annotation %q is not key=value", pair), "for example: -a build=42")
 		}
 		if _, twice := all[key]; twice {
-			return nil, usageError("annotation %q is given twice", key)
+			return nil, cli.UsageError("annotation %q is given twice", key)
 		}
 		if all == nil {
 			all = make(map[string]string)

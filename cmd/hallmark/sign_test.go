@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/hallmark-project/hallmark/attest/digest"
+	"github.com/hallmark-project/hallmark/cmd/internal/cli"
 	"github.com/hallmark-project/hallmark/sign/keys"
 	"github.com/hallmark-project/hallmark/sign/publish"
 	"github.com/hallmark-project/hallmark/verify"
@@ -30,7 +31,7 @@ func runVerb(ctx context.Context, stdin io.Reader, args ...string) outcome {
 	if stdin == nil {
 		stdin = strings.NewReader("")
 	}
-	code := run(ctx, &app{stdin: stdin, stdout: &stdout, stderr: &stderr, getenv: func(string) string { return "" }}, args)
+	code := run(ctx, &app{App: cli.App{Stdin: stdin, Stdout: &stdout, Stderr: &stderr, Getenv: func(string) string { return "" }}}, args)
 	return outcome{code, stdout.String(), stderr.String()}
 }
 
@@ -87,7 +88,7 @@ func TestSignPrintsWhatItSigned(t *testing.T) {
 	reg.FlipTag("team/app", "1", 1, other)
 	private, _ := newKeyPair(t, keys.ECDSAP256)
 	got := runVerb(t.Context(), nil, "sign", "--key", private, first.TagRef())
-	if got.code != exitAllow || !strings.Contains(got.stdout, first.Ref()) {
+	if got.code != cli.ExitAllow || !strings.Contains(got.stdout, first.Ref()) {
 		t.Fatalf("KE-14: %+v", got)
 	}
 	if len(reg.Referrers("team/app", first.Digest)) != 1 || len(reg.Referrers("team/app", other.Digest)) != 0 {
@@ -103,7 +104,7 @@ func TestSignRecursiveJSON(t *testing.T) {
 		private, _ := newKeyPair(t, keys.ECDSAP256)
 		for round, existing := range []bool{false, true} {
 			got := runVerb(t.Context(), nil, "sign", "-r", "--format", format, "-a", "build=42", "--output", "json", "--key", private, index.TagRef())
-			if got.code != exitAllow {
+			if got.code != cli.ExitAllow {
 				t.Fatalf("%s: %+v", format, got)
 			}
 			lines := strings.Split(strings.TrimSpace(got.stdout), "\n")
@@ -134,15 +135,15 @@ func TestSignRefused(t *testing.T) {
 		code  int
 		words []string
 	}{
-		"KE-16 403 on push": {registrytest.Match{Method: http.MethodPost}, registrytest.Status(http.StatusForbidden), exitDeny, []string{"signature not stored", "403"}},
+		"KE-16 403 on push": {registrytest.Match{Method: http.MethodPost}, registrytest.Status(http.StatusForbidden), cli.ExitDeny, []string{"signature not stored", "403"}},
 		"KE-16 403 on the manifest": {
 			registrytest.Match{Method: http.MethodPut, Class: registrytest.Manifest},
-			registrytest.Status(http.StatusForbidden), exitDeny,
+			registrytest.Status(http.StatusForbidden), cli.ExitDeny,
 			[]string{"signature not stored", "may push"},
 		},
-		"401 on reading": {registrytest.Match{Class: registrytest.Tag}, registrytest.Status(http.StatusUnauthorized), exitUndetermined, []string{"log in"}},
-		"500 on reading": {registrytest.Match{Class: registrytest.Referrers}, registrytest.Status(http.StatusInternalServerError), exitUndetermined, []string{"500"}},
-		"a web page":     {registrytest.Match{Class: registrytest.Referrers}, registrytest.HTML(), exitUndetermined, nil},
+		"401 on reading": {registrytest.Match{Class: registrytest.Tag}, registrytest.Status(http.StatusUnauthorized), cli.ExitUndetermined, []string{"log in"}},
+		"500 on reading": {registrytest.Match{Class: registrytest.Referrers}, registrytest.Status(http.StatusInternalServerError), cli.ExitUndetermined, []string{"500"}},
+		"a web page":     {registrytest.Match{Class: registrytest.Referrers}, registrytest.HTML(), cli.ExitUndetermined, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -162,18 +163,18 @@ func TestSignRefused(t *testing.T) {
 	down := registrytest.New(t)
 	image := down.PushImage("team/app", "1", nil)
 	down.Close()
-	wantFailure(t, runVerb(t.Context(), nil, "sign", "--key", private, image.TagRef()), exitUndetermined, "reachable")
+	wantFailure(t, runVerb(t.Context(), nil, "sign", "--key", private, image.TagRef()), cli.ExitUndetermined, "reachable")
 
 	reg := registrytest.New(t)
 	reg.PushImage("team/app", "1", nil)
-	wantFailure(t, runVerb(t.Context(), nil, "sign", "--key", private, reg.Host()+"/team/app:2"), exitDeny, "not found", "team/app:2")
-	wantFailure(t, runVerb(t.Context(), nil, "sign", "--key", private, reg.Host()+"/Team/App:2"), exitUsage, "lower case")
-	wantFailure(t, runVerb(t.Context(), nil, "sign", "--key", public, reg.Host()+"/team/app:1"), exitDeny, "public key")
-	wantFailure(t, runVerb(t.Context(), nil, "sign", "--key", private+".missing", reg.Host()+"/team/app:1"), exitDeny, "no such file")
-	wantFailure(t, runVerb(t.Context(), nil, "sign", reg.Host()+"/team/app:1"), exitUsage, "--key")
-	wantFailure(t, runVerb(t.Context(), nil, "sign", "--key", private), exitUsage)
-	wantFailure(t, runVerb(t.Context(), nil, "sign", "--key", private, "--format", "x", reg.Host()+"/team/app:1"), exitUsage, "legacy")
-	wantFailure(t, runVerb(t.Context(), nil, "sign", "--key", private, "-a", "x", reg.Host()+"/team/app:1"), exitUsage, "key=value")
+	wantFailure(t, runVerb(t.Context(), nil, "sign", "--key", private, reg.Host()+"/team/app:2"), cli.ExitDeny, "not found", "team/app:2")
+	wantFailure(t, runVerb(t.Context(), nil, "sign", "--key", private, reg.Host()+"/Team/App:2"), cli.ExitUsage, "lower case")
+	wantFailure(t, runVerb(t.Context(), nil, "sign", "--key", public, reg.Host()+"/team/app:1"), cli.ExitDeny, "public key")
+	wantFailure(t, runVerb(t.Context(), nil, "sign", "--key", private+".missing", reg.Host()+"/team/app:1"), cli.ExitDeny, "no such file")
+	wantFailure(t, runVerb(t.Context(), nil, "sign", reg.Host()+"/team/app:1"), cli.ExitUsage, "--key")
+	wantFailure(t, runVerb(t.Context(), nil, "sign", "--key", private), cli.ExitUsage)
+	wantFailure(t, runVerb(t.Context(), nil, "sign", "--key", private, "--format", "x", reg.Host()+"/team/app:1"), cli.ExitUsage, "legacy")
+	wantFailure(t, runVerb(t.Context(), nil, "sign", "--key", private, "-a", "x", reg.Host()+"/team/app:1"), cli.ExitUsage, "key=value")
 }
 
 // TestSignSaysWhatWasDone: one platform's signature was refused; those that were
@@ -185,7 +186,7 @@ func TestSignSaysWhatWasDone(t *testing.T) {
 	private, _ := newKeyPair(t, keys.ECDSAP256)
 	reg.Inject(registrytest.Match{Method: http.MethodPut, Class: registrytest.Manifest, After: 2}, registrytest.Status(http.StatusForbidden))
 	got := runVerb(t.Context(), nil, "sign", "-r", "--key", private, index.TagRef())
-	wantFailure(t, got, exitDeny, "signature not stored")
+	wantFailure(t, got, cli.ExitDeny, "signature not stored")
 	listed := len(reg.Referrers("team/app", index.Digest))
 	for _, child := range index.Children {
 		listed += len(reg.Referrers("team/app", child.Digest))
@@ -219,7 +220,7 @@ func TestAttest(t *testing.T) {
 	image := reg.PushImage("team/app", "1", nil)
 	for kind, file := range map[string]string{"spdx": spdx, "cyclonedx": cyclone, "https://example.com/review/v1": newFile(t, "r.json", `{"ok":true}`)} {
 		for range 2 {
-			if got := runVerb(t.Context(), nil, "attest", "--key", private, "--type", kind, "--predicate", file, image.TagRef()); got.code != exitAllow {
+			if got := runVerb(t.Context(), nil, "attest", "--key", private, "--type", kind, "--predicate", file, image.TagRef()); got.code != cli.ExitAllow {
 				t.Errorf("%s: %+v", kind, got)
 			}
 		}
@@ -232,19 +233,19 @@ func TestAttest(t *testing.T) {
 		code              int
 		word              string
 	}{
-		"empty":               {"custom", newFile(t, "e", ""), "", exitDeny, "empty"},
-		"empty stdin":         {"custom", "-", "", exitDeny, "empty"},
-		"white space":         {"custom", "-", " \n", exitDeny, "predicate"},
-		"no JSON":             {"custom", "-", "a: b", exitDeny, "JSON"},
-		"two JSON values":     {"custom", "-", "{}{}", exitDeny, "JSON"},
-		"a number":            {"custom", "-", "7", exitDeny, "object"},
-		"null":                {"custom", "-", "null", exitDeny, "object"},
-		"cut short":           {"custom", "-", `{"a":`, exitDeny, "JSON"},
-		"SPDX as CycloneDX":   {"cyclonedx", spdx, "", exitDeny, "contradicts"},
-		"CycloneDX as SPDX":   {"spdx", cyclone, "", exitDeny, "contradicts"},
-		"unknown type":        {"slsaprovnance", spdx, "", exitUsage, "type"},
-		"missing file":        {"custom", spdx + ".missing", "", exitDeny, "no such file"},
-		"predicate not named": {"custom", "", "", exitUsage, "--predicate"},
+		"empty":               {"custom", newFile(t, "e", ""), "", cli.ExitDeny, "empty"},
+		"empty stdin":         {"custom", "-", "", cli.ExitDeny, "empty"},
+		"white space":         {"custom", "-", " \n", cli.ExitDeny, "predicate"},
+		"no JSON":             {"custom", "-", "a: b", cli.ExitDeny, "JSON"},
+		"two JSON values":     {"custom", "-", "{}{}", cli.ExitDeny, "JSON"},
+		"a number":            {"custom", "-", "7", cli.ExitDeny, "object"},
+		"null":                {"custom", "-", "null", cli.ExitDeny, "object"},
+		"cut short":           {"custom", "-", `{"a":`, cli.ExitDeny, "JSON"},
+		"SPDX as CycloneDX":   {"cyclonedx", spdx, "", cli.ExitDeny, "contradicts"},
+		"CycloneDX as SPDX":   {"spdx", cyclone, "", cli.ExitDeny, "contradicts"},
+		"unknown type":        {"slsaprovnance", spdx, "", cli.ExitUsage, "type"},
+		"missing file":        {"custom", spdx + ".missing", "", cli.ExitDeny, "no such file"},
+		"predicate not named": {"custom", "", "", cli.ExitUsage, "--predicate"},
 	} {
 		got := runVerb(t.Context(), strings.NewReader(test.stdin), "attest", "--key", private, "--type", test.kind, "--predicate", test.file, image.TagRef())
 		if got.code != test.code || !strings.Contains(got.stderr, test.word) {
@@ -252,7 +253,7 @@ func TestAttest(t *testing.T) {
 		}
 	}
 	got := runVerb(t.Context(), strings.NewReader(`{}`), "attest", "--key", private, "--type", "custom", "--predicate", "-", "--password-file", "-", image.TagRef())
-	wantFailure(t, got, exitUsage, "standard input")
+	wantFailure(t, got, cli.ExitUsage, "standard input")
 	if n := len(reg.Referrers("team/app", image.Digest)); n != 3 {
 		t.Errorf("refused predicates left %d attestations", n)
 	}
@@ -265,10 +266,10 @@ func TestLegacyTags(t *testing.T) {
 	private, _ := newKeyPair(t, keys.ECDSAP384)
 	review := newFile(t, "r.json", `{"ok":true}`)
 	for range 2 {
-		if got := runVerb(t.Context(), nil, "sign", "--format", "legacy", "--key", private, image.Ref()); got.code != exitAllow {
+		if got := runVerb(t.Context(), nil, "sign", "--format", "legacy", "--key", private, image.Ref()); got.code != cli.ExitAllow {
 			t.Fatalf("%+v", got)
 		}
-		if got := runVerb(t.Context(), nil, "attest", "--format", "legacy", "--key", private, "--type", "https://example.com/r", "--predicate", review, image.Ref()); got.code != exitAllow {
+		if got := runVerb(t.Context(), nil, "attest", "--format", "legacy", "--key", private, "--type", "https://example.com/r", "--predicate", review, image.Ref()); got.code != cli.ExitAllow {
 			t.Fatalf("%+v", got)
 		}
 	}

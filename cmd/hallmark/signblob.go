@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/hallmark-project/hallmark/attest"
+	"github.com/hallmark-project/hallmark/cmd/internal/cli"
 	"github.com/hallmark-project/hallmark/policy/report"
 	"github.com/hallmark-project/hallmark/sign"
 	"github.com/hallmark-project/hallmark/sign/keys"
@@ -40,7 +41,7 @@ subjects are what the bundle is then about.`,
 				return err
 			}
 			if args[0] == "-" && f.token == "-" {
-				return hint(usageError("the content and the identity token cannot both come from standard input"), "name a file for one of them")
+				return cli.Hint(cli.UsageError("the content and the identity token cannot both come from standard input"), "name a file for one of them")
 			}
 			signing, err := a.newSigning(cmd.Context(), &f, false)
 			if err != nil {
@@ -65,13 +66,13 @@ subjects are what the bundle is then about.`,
 				return signingError(fmt.Errorf("%s: %w", args[0], err))
 			}
 			if bundle == "" || bundle == "-" {
-				_, err := fmt.Fprintf(a.stdout, "%s\n", evidence.Raw)
+				_, err := fmt.Fprintf(a.Stdout, "%s\n", evidence.Raw)
 				return err
 			}
 			if err := writeBundle(bundle, append(evidence.Raw, '\n')); err != nil {
 				return err
 			}
-			fmt.Fprintf(a.stdout, "signed %s (%s) with %s\nbundle %s\n", args[0], evidence.Subject, report.Plain(evidence.Signer.String()), bundle)
+			fmt.Fprintf(a.Stdout, "signed %s (%s) with %s\nbundle %s\n", args[0], evidence.Subject, report.Plain(evidence.Signer.String()), bundle)
 			return nil
 		},
 	}
@@ -93,11 +94,11 @@ func signStatement(ctx context.Context, file io.Reader, signer sign.Signer) (sig
 	}
 	statement, err := attest.ParseStatement(raw)
 	if err != nil {
-		return sign.Evidence{}, hint(err, "the file must be one in-toto statement; without --statement any file is signed")
+		return sign.Evidence{}, cli.Hint(err, "the file must be one in-toto statement; without --statement any file is signed")
 	}
 	all := statement.Digests()
 	if len(all) == 0 {
-		return sign.Evidence{}, hint(errors.New("no subject has a digest of a known algorithm"), "name subjects by sha256, sha384 or sha512")
+		return sign.Evidence{}, cli.Hint(errors.New("no subject has a digest of a known algorithm"), "name subjects by sha256, sha384 or sha512")
 	}
 	return sign.Statement(ctx, statement, all[0], signer)
 }
@@ -127,7 +128,7 @@ func writeBundle(name string, content []byte) error {
 // empty, and sign that.
 func oneStdin(what, name, passwordFile string) error {
 	if name == "-" && passwordFile == "-" {
-		return hint(usageError("%s and the password cannot both come from standard input", what), "name a file for one of them, or set HALLMARK_PASSWORD")
+		return cli.Hint(cli.UsageError("%s and the password cannot both come from standard input", what), "name a file for one of them, or set HALLMARK_PASSWORD")
 	}
 	return nil
 }
@@ -135,16 +136,16 @@ func oneStdin(what, name, passwordFile string) error {
 // openContent opens a file to read, or standard input for "-".
 func (a *app) openContent(name string) (io.ReadCloser, error) {
 	if name == "-" {
-		return io.NopCloser(a.stdin), nil
+		return io.NopCloser(a.Stdin), nil
 	}
 	file, err := os.Open(name)
 	if err != nil {
-		return nil, undetermined(hint(fmt.Errorf("reading the content: %w", err), "check the path"))
+		return nil, cli.Undetermined(cli.Hint(fmt.Errorf("reading the content: %w", err), "check the path"))
 	}
 	info, err := file.Stat()
 	if err == nil && info.IsDir() {
 		file.Close()
-		return nil, undetermined(hint(fmt.Errorf("reading the content: %s is a folder", name), "name a file; a folder can be signed as an archive"))
+		return nil, cli.Undetermined(cli.Hint(fmt.Errorf("reading the content: %s is a folder", name), "name a file; a folder can be signed as an archive"))
 	}
 	return file, nil
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/hallmark-project/hallmark/cmd/internal/cli"
 	"github.com/hallmark-project/hallmark/sign"
 	"github.com/hallmark-project/hallmark/sign/identity"
 	"github.com/hallmark-project/hallmark/sign/keyless"
@@ -18,7 +19,6 @@ import (
 )
 
 const (
-	maxTrustedRoot   = 8 << 20
 	maxSigningConfig = 1 << 20
 )
 
@@ -58,19 +58,19 @@ func (f *identityFlags) check() error {
 	named := f.token != "" || f.signingConfig != "" || f.trustedRoot != "" || single || f.issuer != ""
 	switch {
 	case f.key != "" && named:
-		return hint(usageError("--key and keyless signing contradict each other"), "leave --key away, or every flag of keyless signing")
+		return cli.Hint(cli.UsageError("--key and keyless signing contradict each other"), "leave --key away, or every flag of keyless signing")
 	case f.key != "":
 		return nil
 	case f.passwordFile != "":
-		return hint(usageError("--password-file is for the password of a key"), "name the key with --key")
+		return cli.Hint(cli.UsageError("--password-file is for the password of a key"), "name the key with --key")
 	case single && f.signingConfig != "":
-		return hint(usageError("--signing-config and single services contradict each other"), "put the services into the signing config; hallmark trust create writes one")
+		return cli.Hint(cli.UsageError("--signing-config and single services contradict each other"), "put the services into the signing config; hallmark trust create writes one")
 	case single && f.fulcio == "":
-		return hint(usageError("no certificate authority was named"), "name it with --fulcio-url, or all services with --signing-config")
+		return cli.Hint(cli.UsageError("no certificate authority was named"), "name it with --fulcio-url, or all services with --signing-config")
 	case f.rekorVersion != 1 && f.rekorVersion != 2:
-		return usageError("--rekor-version is 1 or 2, not %d", f.rekorVersion)
+		return cli.UsageError("--rekor-version is 1 or 2, not %d", f.rekorVersion)
 	case f.flow != "auto" && f.flow != "browser" && f.flow != "device" && f.flow != "none":
-		return usageError("--oidc-flow is auto, browser, device or none, not %q", f.flow)
+		return cli.UsageError("--oidc-flow is auto, browser, device or none, not %q", f.flow)
 	}
 	return nil
 }
@@ -122,20 +122,20 @@ func (a *app) newKeylessSource(ctx context.Context, f *identityFlags, legacy boo
 			return nil, signingError(err)
 		}
 	}
-	rootJSON, err := a.trustedRoot(f.trustedRoot)
+	rootJSON, err := a.TrustedRoot(f.trustedRoot)
 	if err != nil {
 		return nil, err
 	}
 	root, err := trust.NewRoot(trust.WithTrustedRoot(rootJSON))
 	if err != nil {
-		return nil, hint(err, "is it a Sigstore trusted_root.json? hallmark trust create writes one for services of your own")
+		return nil, cli.Hint(err, "is it a Sigstore trusted_root.json? hallmark trust create writes one for services of your own")
 	}
 	if f.issuer != "" {
 		services.Issuer = f.issuer
 	}
 	tokens, err := identity.Find(ctx, identity.Options{
-		Explicit: f.token, Getenv: a.getenv, Stdin: a.stdin, Issuer: services.Issuer, ClientID: f.clientID, Flow: f.flow,
-		Audience: f.clientID, Interactive: terminal(a.stderr), Prompt: a.stderr, OpenBrowser: identity.SystemBrowser(a.getenv),
+		Explicit: f.token, Getenv: a.Getenv, Stdin: a.Stdin, Issuer: services.Issuer, ClientID: f.clientID, Flow: f.flow,
+		Audience: f.clientID, Interactive: cli.Terminal(a.Stderr), Prompt: a.Stderr, OpenBrowser: identity.SystemBrowser(a.Getenv),
 	})
 	if err != nil {
 		return nil, signingError(err)
@@ -149,7 +149,7 @@ func (a *app) newKeylessSource(ctx context.Context, f *identityFlags, legacy boo
 			}
 			return token.Raw(), nil
 		},
-		Warn: func(text string) { fmt.Fprintf(a.stderr, "hallmark: warning: %s\n", text) },
+		Warn: func(text string) { fmt.Fprintf(a.Stderr, "hallmark: warning: %s\n", text) },
 	})
 }
 
@@ -161,45 +161,38 @@ func (a *app) services(f *identityFlags) (keyless.Services, error) {
 			services.Logs = append(services.Logs, keyless.Log{URL: url, Version: f.rekorVersion})
 		}
 		err := services.Check()
-		return services, hint(err, "name logs with --rekor-url and timestamp authorities with --timestamp-url")
+		return services, cli.Hint(err, "name logs with --rekor-url and timestamp authorities with --timestamp-url")
 	}
 	raw, where := []byte(nil), f.signingConfig
 	var err error
 	if f.signingConfig != "" {
-		if raw, err = readBounded(f.signingConfig, maxSigningConfig); err != nil {
-			return keyless.Services{}, hint(fmt.Errorf("reading the signing config: %w", err), "--signing-config names a signing_config.json")
+		if raw, err = cli.ReadBounded(f.signingConfig, maxSigningConfig); err != nil {
+			return keyless.Services{}, cli.Hint(fmt.Errorf("reading the signing config: %w", err), "--signing-config names a signing_config.json")
 		}
 	} else {
 		where = "the trust state"
 		if raw, err = a.stateSigningConfig(); err != nil {
-			return keyless.Services{}, hint(usageError("neither a key was named nor the services for keyless signing: %w", err), "run hallmark trust init once, or give --signing-config FILE, or sign with --key FILE")
+			return keyless.Services{}, cli.Hint(cli.UsageError("neither a key was named nor the services for keyless signing: %w", err), "run hallmark trust init once, or give --signing-config FILE, or sign with --key FILE")
 		}
 	}
 	services, err := keyless.FromSigningConfig(raw, time.Now())
 	if err != nil {
-		return services, hint(fmt.Errorf("%s: %w", where, err), "hallmark trust create writes a signing config for services of your own")
+		return services, cli.Hint(fmt.Errorf("%s: %w", where, err), "hallmark trust create writes a signing config for services of your own")
 	}
 	return services, nil
 }
 
-// trustedRoot reads the named trusted root, or that of the trust state.
-func (a *app) trustedRoot(path string) ([]byte, error) {
-	if path == "" {
-		raw, err := a.stateTrustedRoot()
-		if errors.Is(err, errNoTrustState) {
-			return nil, hint(usageError("no trusted root was named: %w", err), "run hallmark trust init once, or give --trusted-root FILE")
-		}
-		return raw, undetermined(hint(err, "run hallmark trust update, or give --trusted-root FILE"))
+// stateSigningConfig is the signing config that signatures use when none is named.
+func (a *app) stateSigningConfig() ([]byte, error) {
+	state, err := a.TrustState()
+	if err != nil {
+		return nil, err
 	}
-	raw, err := readBounded(path, maxTrustedRoot)
-	return raw, undetermined(hint(wrapNotNil("reading the trusted root", err), "--trusted-root names a trusted_root.json"))
-}
-
-func wrapNotNil(doing string, err error) error {
-	if err == nil {
-		return nil
+	raw := state.SigningConfig()
+	if len(raw) == 0 {
+		return nil, errors.New("the trust state has no signing config: the mirror offers none")
 	}
-	return fmt.Errorf("%s: %w", doing, err)
+	return raw, nil
 }
 
 // signingError gives an error of signing its hint.
@@ -209,17 +202,17 @@ func signingError(err error) error {
 	case err == nil:
 		return nil
 	case identity.Hint(err) != "":
-		return hint(err, "%s", identity.Hint(err))
+		return cli.Hint(err, "%s", identity.Hint(err))
 	case errors.Is(err, keyless.ErrTooLarge):
-		return hint(err, "use a Rekor v2, which is sent hashes only (--rekor-version 2), or attest a smaller document; nothing was pushed")
+		return cli.Hint(err, "use a Rekor v2, which is sent hashes only (--rekor-version 2), or attest a smaller document; nothing was pushed")
 	case errors.Is(err, verify.ErrLegacyFormat):
-		return hint(err, "leave --format legacy away, or sign with one Rekor v1 log and at most one timestamp authority; nothing was pushed")
+		return cli.Hint(err, "leave --format legacy away, or sign with one Rekor v1 log and at most one timestamp authority; nothing was pushed")
 	case errors.As(err, &unreachable), errors.Is(err, keyless.ErrService):
-		return hint(err, "a signing service did not answer; nothing was pushed, so the same command can be run again")
+		return cli.Hint(err, "a signing service did not answer; nothing was pushed, so the same command can be run again")
 	case errors.Is(err, keyless.ErrRefused) && !errors.Is(err, keyless.ErrCertificate):
-		return hint(err, "the service refuses this and will again; nothing was pushed")
+		return cli.Hint(err, "the service refuses this and will again; nothing was pushed")
 	case errors.Is(err, keyless.ErrCertificate):
-		return hint(err, "does the certificate authority know the token's issuer and audience? nothing was pushed")
+		return cli.Hint(err, "does the certificate authority know the token's issuer and audience? nothing was pushed")
 	}
 	return err
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/hallmark-project/hallmark/cmd/internal/cli"
 	"github.com/hallmark-project/hallmark/sign/keys"
 	"github.com/hallmark-project/hallmark/verify/trust"
 	"github.com/hallmark-project/hallmark/verify/trust/tuf"
@@ -26,7 +27,7 @@ func newTrustCommand(a *app) *cobra.Command {
 keyless signatures are judged by. It is fetched once and kept in a folder; nothing that
 verifies ever fetches it. The folder is $HALLMARK_TRUST_DIR, else hallmark/trust under
 $XDG_DATA_HOME or ~/.local/share.`,
-		Args: noArgs,
+		Args: cli.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(newTrustInitCommand(a), newTrustUpdateCommand(a), newTrustShowCommand(a), newTrustExportCommand(a), newTrustCreateCommand(a))
@@ -46,13 +47,13 @@ Exit codes: 0 done, 1 refused, 2 the mirror could not be asked, 64 wrong usage.`
 		Example: `  hallmark trust init
   hallmark trust init --mirror https://tuf.acme.example --root root.json
   hallmark trust init --mirror https://tuf.acme.example --root root.json --root-sha256 9f86d081…`,
-		Args: noArgs,
+		Args: cli.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			source := tuf.Source{Mirror: mirror, RootSHA256: pin}
 			if rootFile != "" {
-				raw, err := readBounded(rootFile, maxRootFile)
+				raw, err := cli.ReadBounded(rootFile, maxRootFile)
 				if err != nil {
-					return hint(fmt.Errorf("reading the root: %w", err), "--root names the root.json of the mirror's owner")
+					return cli.Hint(fmt.Errorf("reading the root: %w", err), "--root names the root.json of the mirror's owner")
 				}
 				source.Root = raw
 			}
@@ -77,7 +78,7 @@ what was there before stays and is used.
 
 Exit codes: 0 done, 1 refused, 2 the mirror could not be asked, 64 wrong usage.`,
 		Example: `  hallmark trust update`,
-		Args:    noArgs,
+		Args:    cli.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.fetchTrust(cmd.Context(), func(ctx context.Context, store *tuf.Store) (*tuf.State, error) {
 				return store.Update(ctx)
@@ -88,7 +89,7 @@ Exit codes: 0 done, 1 refused, 2 the mirror could not be asked, 64 wrong usage.`
 
 // fetchTrust runs one of the two operations that use the network.
 func (a *app) fetchTrust(ctx context.Context, fetch func(context.Context, *tuf.Store) (*tuf.State, error)) error {
-	dir, err := tuf.DefaultDir(a.getenv)
+	dir, err := tuf.DefaultDir(a.Getenv)
 	if err != nil {
 		return err
 	}
@@ -102,7 +103,7 @@ func (a *app) fetchTrust(ctx context.Context, fetch func(context.Context, *tuf.S
 	if err != nil {
 		return trustError(err)
 	}
-	_, err = fmt.Fprintf(a.stdout, "trusted root  %s\nfrom          %s\ngood until    %s\nfolder        %s\n",
+	_, err = fmt.Fprintf(a.Stdout, "trusted root  %s\nfrom          %s\ngood until    %s\nfolder        %s\n",
 		root.Digest(), state.Mirror(), state.Expires().UTC().Format(time.RFC3339), dir)
 	return err
 }
@@ -113,19 +114,19 @@ func trustError(err error) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, tuf.ErrUnreachable):
-		return undetermined(hint(err, "check --mirror and the proxy (HTTPS_PROXY); what was fetched before is still used"))
+		return cli.Undetermined(cli.Hint(err, "check --mirror and the proxy (HTTPS_PROXY); what was fetched before is still used"))
 	case errors.Is(err, tuf.ErrBusy):
-		return undetermined(hint(err, "try again when it is done"))
+		return cli.Undetermined(cli.Hint(err, "try again when it is done"))
 	case errors.Is(err, tuf.ErrNoAnchor):
-		return &codeError{err: hint(err, "give --root root.json, as you have it from the mirror's owner"), code: exitUsage}
-	case errors.Is(err, tuf.ErrNoState), errors.Is(err, errNoTrustState):
-		return hint(err, "run hallmark trust init")
+		return &cli.CodeError{Err: cli.Hint(err, "give --root root.json, as you have it from the mirror's owner"), Code: cli.ExitUsage}
+	case errors.Is(err, tuf.ErrNoState), errors.Is(err, cli.ErrNoTrustState):
+		return cli.Hint(err, "run hallmark trust init")
 	case errors.Is(err, tuf.ErrRollback):
-		return hint(err, "the mirror serves old files, by mistake or on purpose: ask its owner; what was fetched before is still used")
+		return cli.Hint(err, "the mirror serves old files, by mistake or on purpose: ask its owner; what was fetched before is still used")
 	case errors.Is(err, tuf.ErrExpired):
-		return hint(err, "the mirror is no longer kept up, or this machine's clock is wrong: ask its owner; what was fetched before is still used")
+		return cli.Hint(err, "the mirror is no longer kept up, or this machine's clock is wrong: ask its owner; what was fetched before is still used")
 	case errors.Is(err, trust.ErrRootInvalid):
-		return hint(err, "nothing of it is trusted; get the file again, or run hallmark trust init")
+		return cli.Hint(err, "nothing of it is trusted; get the file again, or run hallmark trust init")
 	}
 	return err
 }
@@ -140,22 +141,22 @@ func newTrustExportCommand(a *app) *cobra.Command {
 another machine, or for other tools.`,
 		Example: `  hallmark trust export -o trusted_root.json
   hallmark trust export --signing-config -o signing_config.json`,
-		Args: noArgs,
+		Args: cli.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			state, err := a.trustState()
+			state, err := a.TrustState()
 			if err != nil {
 				return trustError(err)
 			}
 			content := state.TrustedRoot()
 			if signing {
 				if content = state.SigningConfig(); content == nil {
-					return hint(errors.New("the repository has no signing configuration"), "hallmark trust create makes one for an instance of your own")
+					return cli.Hint(errors.New("the repository has no signing configuration"), "hallmark trust create makes one for an instance of your own")
 				}
 			}
 			if out != "" {
 				return keys.WriteFile(out, content, 0o644, true)
 			}
-			_, err = a.stdout.Write(content)
+			_, err = a.Stdout.Write(content)
 			return err
 		},
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/hallmark-project/hallmark/cmd/internal/cli"
 	"github.com/hallmark-project/hallmark/sign/keys"
 	"github.com/hallmark-project/hallmark/verify/trust"
 )
@@ -41,7 +42,7 @@ Chains are PEM, in any order. A timestamp authority's URL without a path gets Si
     --fulcio https://fulcio.acme.example=fulcio-chain.pem \
     --rekor-v2 https://rekor.acme.example=rekor.pub --ctlog https://ct.acme.example=ctlog.pub \
     --tsa https://tsa.acme.example=tsa-chain.pem --oidc https://login.acme.example`,
-		Args: noArgs,
+		Args: cli.NoArgs,
 		RunE: func(*cobra.Command, []string) error { return a.createTrust(&f) },
 	}
 	flags := cmd.Flags()
@@ -64,7 +65,7 @@ func (a *app) createTrust(f *trustCreateFlags) error {
 	}
 	root, err := instance.TrustedRoot()
 	if err != nil {
-		return hint(err, "--fulcio and --tsa want certificate chains with their root, --rekor, --rekor-v2 and --ctlog one public key each; each key is named once")
+		return cli.Hint(err, "--fulcio and --tsa want certificate chains with their root, --rekor, --rekor-v2 and --ctlog one public key each; each key is named once")
 	}
 	config, err := instance.SigningConfig()
 	if err != nil {
@@ -81,7 +82,7 @@ func (a *app) createTrust(f *trustCreateFlags) error {
 		if err := keys.WriteFile(name, file.content, 0o644, true); err != nil {
 			return err
 		}
-		fmt.Fprintf(a.stdout, "wrote %s\n", name)
+		fmt.Fprintf(a.Stdout, "wrote %s\n", name)
 	}
 	return nil
 }
@@ -89,11 +90,11 @@ func (a *app) createTrust(f *trustCreateFlags) error {
 func (f *trustCreateFlags) instance() (trust.Instance, error) {
 	instance := trust.Instance{Issuers: f.issuers, All: f.all}
 	if f.from == "" {
-		return instance, hint(usageError("no --from was given"), "it says since when the services are trusted, such as the day on which their keys were made: --from 2026-01-01")
+		return instance, cli.Hint(cli.UsageError("no --from was given"), "it says since when the services are trusted, such as the day on which their keys were made: --from 2026-01-01")
 	}
 	var err error
 	if instance.From, err = parseDay(f.from); err != nil {
-		return instance, usageError("--from %q is no date: %w", f.from, err)
+		return instance, cli.UsageError("--from %q is no date: %w", f.from, err)
 	}
 	for _, kind := range []struct {
 		flag   string
@@ -115,7 +116,7 @@ func (f *trustCreateFlags) instance() (trust.Instance, error) {
 		}
 	}
 	if len(instance.Fulcio)+len(instance.RekorV1)+len(instance.RekorV2)+len(instance.CTLogs)+len(instance.Timestamps) == 0 {
-		return instance, hint(usageError("no service was named"), "name them with --fulcio, --rekor-v2, --ctlog and --tsa, each URL=FILE")
+		return instance, cli.Hint(cli.UsageError("no service was named"), "name them with --fulcio, --rekor-v2, --ctlog and --tsa, each URL=FILE")
 	}
 	return instance, nil
 }
@@ -126,14 +127,14 @@ func parseEndpoint(value string) (trust.Endpoint, error) {
 	parts := strings.Split(value, ",")
 	cut := strings.LastIndex(parts[0], "=")
 	if cut <= 0 || cut == len(parts[0])-1 {
-		return trust.Endpoint{}, hint(usageError("%q is not URL=FILE", value), "an example: https://rekor.acme.example=rekor.pub,until=2026-12-31")
+		return trust.Endpoint{}, cli.Hint(cli.UsageError("%q is not URL=FILE", value), "an example: https://rekor.acme.example=rekor.pub,until=2026-12-31")
 	}
 	endpoint := trust.Endpoint{URL: parts[0][:cut]}
 	for _, bound := range parts[1:] {
 		name, text, _ := strings.Cut(bound, "=")
 		at, err := parseDay(text)
 		if err != nil {
-			return endpoint, usageError("%q is no date: %w", bound, err)
+			return endpoint, cli.UsageError("%q is no date: %w", bound, err)
 		}
 		switch name {
 		case "from":
@@ -144,11 +145,11 @@ func parseEndpoint(value string) (trust.Endpoint, error) {
 			}
 			endpoint.Until = at
 		default:
-			return endpoint, hint(usageError("%q is not known behind a file", bound), "from=DATE and until=DATE are")
+			return endpoint, cli.Hint(cli.UsageError("%q is not known behind a file", bound), "from=DATE and until=DATE are")
 		}
 	}
 	var err error
-	if endpoint.PEM, err = readBounded(parts[0][cut+1:], maxPEMFile); err != nil {
+	if endpoint.PEM, err = cli.ReadBounded(parts[0][cut+1:], maxPEMFile); err != nil {
 		return endpoint, err
 	}
 	return endpoint, nil

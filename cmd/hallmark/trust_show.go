@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/hallmark-project/hallmark/cmd/internal/cli"
 	"github.com/hallmark-project/hallmark/policy/report"
 	"github.com/hallmark-project/hallmark/verify/trust"
 )
@@ -47,17 +48,17 @@ good for what it signed before.`,
 		Example: `  hallmark trust show
   hallmark trust show --output json
   hallmark trust show --trusted-root trusted_root.json`,
-		Args: noArgs,
+		Args: cli.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			if output != "text" && output != "json" {
-				return usageError("--output is text or json, not %q", output)
+				return cli.UsageError("--output is text or json, not %q", output)
 			}
 			shown, err := a.shownTrust(file, time.Now())
 			if err != nil {
 				return trustError(err)
 			}
 			if output == "json" {
-				return json.NewEncoder(a.stdout).Encode(shown)
+				return json.NewEncoder(a.Stdout).Encode(shown)
 			}
 			return a.printTrust(shown, time.Now())
 		},
@@ -72,11 +73,11 @@ func (a *app) shownTrust(file string, now time.Time) (*shownTrust, error) {
 	var raw []byte
 	if file != "" {
 		var err error
-		if raw, err = readBounded(file, maxTrustedRoot); err != nil {
+		if raw, err = cli.ReadBounded(file, cli.MaxTrustedRoot); err != nil {
 			return nil, fmt.Errorf("reading the trusted root: %w", err)
 		}
 	} else {
-		state, err := a.trustState()
+		state, err := a.TrustState()
 		if err != nil {
 			return nil, err
 		}
@@ -112,16 +113,16 @@ func entryState(entry trust.Entry, now time.Time) string {
 }
 
 func (a *app) printTrust(shown *shownTrust, now time.Time) error {
-	fmt.Fprintf(a.stdout, "trusted root  %s\n", shown.Digest)
+	fmt.Fprintf(a.Stdout, "trusted root  %s\n", shown.Digest)
 	if shown.Mirror != "" {
 		state := "good until"
 		if now.After(shown.GoodUntil) {
 			state = "ENDED"
 		}
-		fmt.Fprintf(a.stdout, "from          %s\nanchor        %s\nfetched       %s (%s ago), %s %s\n",
+		fmt.Fprintf(a.Stdout, "from          %s\nanchor        %s\nfetched       %s (%s ago), %s %s\n",
 			report.Plain(shown.Mirror), shown.Anchor, day(shown.Fetched), max(now.Sub(shown.Fetched), 0).Round(time.Minute), state, day(shown.GoodUntil))
 	}
-	table := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
+	table := tabwriter.NewWriter(a.Stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(table, "\nKIND\tFROM\tUNTIL\tSTATE\tKEY\tNAME\n")
 	for _, entry := range shown.Entries {
 		name := cmp.Or(entry.Name, entry.Subject)
@@ -132,7 +133,7 @@ func (a *app) printTrust(shown *shownTrust, now time.Time) error {
 	}
 	for _, entry := range shown.Entries {
 		if entry.State == "ends soon" {
-			fmt.Fprintf(a.stderr, "hallmark: warning: the %s %s ends at %s\n", entry.Kind, report.Plain(cmp.Or(entry.Name, entry.Subject)), entry.Until.UTC().Format(time.RFC3339))
+			fmt.Fprintf(a.Stderr, "hallmark: warning: the %s %s ends at %s\n", entry.Kind, report.Plain(cmp.Or(entry.Name, entry.Subject)), entry.Until.UTC().Format(time.RFC3339))
 		}
 	}
 	return nil

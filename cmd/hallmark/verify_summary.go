@@ -7,15 +7,13 @@ import (
 	"net/url"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/spf13/pflag"
 
 	"github.com/hallmark-project/hallmark/attest"
 	"github.com/hallmark-project/hallmark/attest/predicate"
+	"github.com/hallmark-project/hallmark/cmd/internal/cli"
 	"github.com/hallmark-project/hallmark/policy"
-	"github.com/hallmark-project/hallmark/policy/gate"
-	"github.com/hallmark-project/hallmark/policy/report"
 	"github.com/hallmark-project/hallmark/sign"
 	"github.com/hallmark-project/hallmark/verify/oci"
 )
@@ -44,31 +42,31 @@ func (f *summaryFlags) add(flags *pflag.FlagSet) {
 func (f *verifyFlags) takeSummary(images []string) error {
 	if !f.attestSummary {
 		if f.attestDenied || f.verifier != policy.DefaultVerifier || f.summarySigner.passwordFile != "" || f.summarySigner.token != "" || f.summarySigner.signingConfig != "" {
-			return hint(usageError("--attest-denied, --summary-verifier, --password-file, --identity-token and --signing-config are for --attest-summary"), "hallmark verify --policy FILE --attest-summary --key FILE IMAGE")
+			return cli.Hint(cli.UsageError("--attest-denied, --summary-verifier, --password-file, --identity-token and --signing-config are for --attest-summary"), "hallmark verify --policy FILE --attest-summary --key FILE IMAGE")
 		}
 		return nil
 	}
 	switch {
-	case f.policy == "":
-		return hint(usageError("--attest-summary needs --policy"), "a summary says which policy allowed the image; --key is the private key that signs it")
-	case len(f.keys) > 1:
-		return usageError("one --key signs a summary, not %d", len(f.keys))
-	case f.identified():
-		return hint(usageError("a certificate's identity contradicts --policy"), "write the identity into the policy")
+	case f.Policy == "":
+		return cli.Hint(cli.UsageError("--attest-summary needs --policy"), "a summary says which policy allowed the image; --key is the private key that signs it")
+	case len(f.Keys) > 1:
+		return cli.UsageError("one --key signs a summary, not %d", len(f.Keys))
+	case f.Identified():
+		return cli.Hint(cli.UsageError("a certificate's identity contradicts --policy"), "write the identity into the policy")
 	case f.bundleFile != "":
-		return hint(usageError("--attest-summary is not for --bundle-file"), "attest where the image's registry can be reached")
+		return cli.Hint(cli.UsageError("--attest-summary is not for --bundle-file"), "attest where the image's registry can be reached")
 	case len(images) == 0:
-		return hint(usageError("no image was named"), "hallmark verify IMAGE… --policy FILE --attest-summary --key FILE")
+		return cli.Hint(cli.UsageError("no image was named"), "hallmark verify IMAGE… --policy FILE --attest-summary --key FILE")
 	}
 	for _, image := range images {
-		if _, _, local := cutLocal(image); local {
-			return hint(usageError("a summary is attached in a registry, and %s is in none", image), "leave --attest-summary away")
+		if _, _, local := cli.CutLocal(image); local {
+			return cli.Hint(cli.UsageError("a summary is attached in a registry, and %s is in none", image), "leave --attest-summary away")
 		}
 	}
-	if len(f.keys) == 1 {
-		f.summarySigner.key, f.keys = f.keys[0], nil
+	if len(f.Keys) == 1 {
+		f.summarySigner.key, f.Keys = f.Keys[0], nil
 	}
-	f.summarySigner.trustedRoot, f.trustedRoot = f.trustedRoot, ""
+	f.summarySigner.trustedRoot, f.TrustedRoot = f.TrustedRoot, ""
 	return f.summarySigner.check()
 }
 
@@ -89,14 +87,14 @@ func (j *judgedImages) add(image policy.Image, _ policy.Decision) {
 
 // attestSummaries signs and attaches the summaries of what was judged. What becomes of
 // each is told beside the report.
-func (a *app) attestSummaries(ctx context.Context, f *verifyFlags, p *policy.Policy, at time.Time, judged *judgedImages, images []*report.Image, targets []gate.Target) error {
-	s, err := a.newAttacher(ctx, &signFlags{registryFlags: f.registryFlags, identityFlags: f.summarySigner, format: formatBundle, output: "text"})
+func (a *app) attestSummaries(ctx context.Context, f *verifyFlags, v *cli.Verification, judged *judgedImages) error {
+	s, err := a.newAttacher(ctx, &signFlags{RegistryFlags: f.RegistryFlags, identityFlags: f.summarySigner, format: formatBundle, output: "text"})
 	if err != nil {
 		return err
 	}
-	errs := make([]error, 0, len(images))
+	errs := make([]error, 0, len(v.Report.Images))
 	done := make(map[string]bool)
-	for i, image := range images {
+	for i, image := range v.Report.Images {
 		key := image.Name + "@" + image.Digest.String()
 		if done[key] || image.Verdict != policy.Allow && (!f.attestDenied || image.Verdict != policy.Deny) {
 			continue
@@ -107,13 +105,13 @@ func (a *app) attestSummaries(ctx context.Context, f *verifyFlags, p *policy.Pol
 			errs = append(errs, fmt.Errorf("%s: %w: nothing was looked at", image.Image, policy.ErrNoSummary))
 			continue
 		}
-		summaries, err := p.Summarize(found, at)
+		summaries, err := v.Policy.Summarize(found, v.At)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", image.Image, err))
 			continue
 		}
 		for _, one := range summaries {
-			if err := s.attachSummary(ctx, targets[i].Reference.At(one.Digest), one, f); err != nil {
+			if err := s.attachSummary(ctx, v.Targets[i].Reference.At(one.Digest), one, f); err != nil {
 				errs = append(errs, err)
 			}
 		}
@@ -125,14 +123,14 @@ func (a *app) attestSummaries(ctx context.Context, f *verifyFlags, p *policy.Pol
 func (s *attacher) attachSummary(ctx context.Context, ref oci.Reference, one policy.DigestSummary, f *verifyFlags) error {
 	one.Summary.Verifier = f.verifier
 	one.Summary.Version = map[string]string{"https://hallmark.dev": version}
-	one.Summary.PolicyURI = policyURI(f.policy)
+	one.Summary.PolicyURI = policyURI(f.Policy)
 	raw, err := one.Summary.Predicate()
 	if err != nil {
 		return err
 	}
 	subjects, err := s.publisher.Subjects(ctx, ref, false)
 	if err != nil {
-		return registryError(ref.String(), err)
+		return cli.RegistryError(ref.String(), err)
 	}
 	to := &result{ref: ref}
 	err = s.attachTo(ctx, subjects, func(ctx context.Context, signer sign.Signer, ref oci.Reference, subject oci.Descriptor) (sign.Evidence, error) {
@@ -143,7 +141,7 @@ func (s *attacher) attachSummary(ctx context.Context, ref oci.Reference, one pol
 		return sign.Statement(ctx, statement, subject.Digest, signer)
 	}, to)
 	for _, line := range to.lines {
-		fmt.Fprintf(s.app.stderr, "hallmark: attested the verification of %s@%s: %s\n", line.Image, line.Subject, one.Summary.Result)
+		fmt.Fprintf(s.app.Stderr, "hallmark: attested the verification of %s@%s: %s\n", line.Image, line.Subject, one.Summary.Result)
 	}
 	return err
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/hallmark-project/hallmark/cmd/internal/cli"
 	"github.com/hallmark-project/hallmark/sign/keys"
 	"github.com/hallmark-project/hallmark/verify/oci/registrytest"
 	"github.com/hallmark-project/hallmark/verify/verifytest"
@@ -34,7 +35,7 @@ func TestVerifyAttestSummary(t *testing.T) {
 	private, public := newKeyPair(t, keys.ECDSAP256)
 	ci, cluster := w.summaryPolicies(public)
 	code, stdout, stderr := w.hallmark("verify", w.signed.Ref(), w.bare.Ref(), "--policy", ci, "--attest-summary", "--key", private)
-	if code != exitDeny || !strings.Contains(stdout, "ALLOW") || strings.Count(stderr, "attested the verification of") != 1 || !strings.Contains(stderr, w.signed.Digest.String()) {
+	if code != cli.ExitDeny || !strings.Contains(stdout, "ALLOW") || strings.Count(stderr, "attested the verification of") != 1 || !strings.Contains(stderr, w.signed.Digest.String()) {
 		t.Fatalf("%d\n%s%s", code, stdout, stderr)
 	}
 	// The verifier's word is accepted where the signature's key is not known any more.
@@ -57,7 +58,7 @@ func TestVerifyAttestSummary(t *testing.T) {
 		t.Errorf("DS-27 the summary of another policy counts: %s", got)
 	}
 	// A summary is no reason for another one.
-	if code, stdout, stderr := w.hallmark("verify", w.signed.Ref(), "--policy", cluster, "--attest-summary", "--key", private); code != exitDeny || strings.Contains(stderr, "attested") {
+	if code, stdout, stderr := w.hallmark("verify", w.signed.Ref(), "--policy", cluster, "--attest-summary", "--key", private); code != cli.ExitDeny || strings.Contains(stderr, "attested") {
 		t.Errorf("%d\n%s%s", code, stdout, stderr)
 	}
 }
@@ -69,10 +70,10 @@ func TestVerifyAttestDenied(t *testing.T) {
 	private, public := newKeyPair(t, keys.Ed25519)
 	ci, cluster := w.summaryPolicies(public)
 	code, stdout, stderr := w.hallmark("verify", w.bare.Ref(), "--policy", ci, "--attest-summary", "--attest-denied", "--key", private)
-	if code != exitDeny || !strings.Contains(stderr, "FAILED") {
+	if code != cli.ExitDeny || !strings.Contains(stderr, "FAILED") {
 		t.Errorf("%d\n%s%s", code, stdout, stderr)
 	}
-	if code, stdout, _ = w.hallmark("verify", w.bare.Ref(), "--policy", cluster); code != exitDeny || !strings.Contains(stdout, "FAILED") {
+	if code, stdout, _ = w.hallmark("verify", w.bare.Ref(), "--policy", cluster); code != cli.ExitDeny || !strings.Contains(stdout, "FAILED") {
 		t.Errorf("%d\n%s", code, stdout)
 	}
 	index := w.PushIndex("team/multi", "1.0", "linux/amd64", "linux/arm64")
@@ -99,7 +100,7 @@ func TestVerifySummaryUsage(t *testing.T) {
 		{w.signed.Ref(), "--policy", w.policyFile, "--summary-verifier", "https://x.example"},
 		{w.signed.Ref(), "--policy", w.policyFile, "--attest-summary", "--certificate-identity", "a@b.example", "--key", private},
 	} {
-		if code, stdout, stderr := w.hallmark(append([]string{"verify"}, args...)...); code != exitUsage {
+		if code, stdout, stderr := w.hallmark(append([]string{"verify"}, args...)...); code != cli.ExitUsage {
 			t.Errorf("%q: %d\n%s%s", args, code, stdout, stderr)
 		}
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/hallmark-project/hallmark/cmd/internal/cli"
 	"github.com/hallmark-project/hallmark/policy"
 	"github.com/hallmark-project/hallmark/policy/report"
 	"github.com/hallmark-project/hallmark/verify"
@@ -69,7 +70,7 @@ func (w *verifyWorld) file(name, content string) string {
 func (w *verifyWorld) hallmark(args ...string) (code int, stdout, stderr string) {
 	w.t.Helper()
 	var out, errs bytes.Buffer
-	a := &app{stdin: strings.NewReader(""), stdout: &out, stderr: &errs, getenv: func(string) string { return "" }}
+	a := &app{App: cli.App{Stdin: strings.NewReader(""), Stdout: &out, Stderr: &errs, Getenv: func(string) string { return "" }}}
 	code = run(w.t.Context(), a, args)
 	return code, out.String(), errs.String()
 }
@@ -191,7 +192,7 @@ func TestVerifyFlagsHaveEffect(t *testing.T) {
 	maps.Copy(effects, keylessEffects(t, w))
 	maps.Copy(effects, summaryEffects(t, w))
 	maps.Copy(effects, policySignerEffects(t, w))
-	a := &app{stdin: strings.NewReader(""), stdout: &bytes.Buffer{}, stderr: &bytes.Buffer{}, getenv: func(string) string { return "" }}
+	a := &app{App: cli.App{Stdin: strings.NewReader(""), Stdout: &bytes.Buffer{}, Stderr: &bytes.Buffer{}, Getenv: func(string) string { return "" }}}
 	newVerifyCommand(a).Flags().VisitAll(func(flag *pflag.Flag) {
 		pair, known := effects[flag.Name]
 		if flag.Name == "bundle-file" || flag.Name == "policy-digest" {
@@ -255,16 +256,16 @@ func TestVerifyIgnoresTheEnvironment(t *testing.T) {
 	w := newVerifyWorld(t)
 	for _, name := range []string{"HALLMARK_POLICY", "HALLMARK_KEY", "COSIGN_KEY", "COSIGN_EXPERIMENTAL", "SIGSTORE_ROOT_FILE", "HALLMARK_INSECURE"} {
 		var out, errs bytes.Buffer
-		a := &app{stdin: strings.NewReader(""), stdout: &out, stderr: &errs, getenv: func(asked string) string {
+		a := &app{App: cli.App{Stdin: strings.NewReader(""), Stdout: &out, Stderr: &errs, Getenv: func(asked string) string {
 			if asked == name {
 				return w.keyFile
 			}
 			return ""
-		}}
-		if code := run(t.Context(), a, []string{"verify", w.bare.Ref(), "--key", w.keyFile}); code != exitDeny {
+		}}}
+		if code := run(t.Context(), a, []string{"verify", w.bare.Ref(), "--key", w.keyFile}); code != cli.ExitDeny {
 			t.Errorf("CL-06: with %s set the exit code is %d", name, code)
 		}
-		if code := run(t.Context(), a, []string{"verify", w.signed.Ref()}); code != exitUsage {
+		if code := run(t.Context(), a, []string{"verify", w.signed.Ref()}); code != cli.ExitUsage {
 			t.Errorf("CL-06: with %s set and no flag the exit code is %d", name, code)
 		}
 	}
@@ -283,12 +284,12 @@ func TestColourIsForPeople(t *testing.T) {
 	}{
 		"a device": {nil, true}, "NO_COLOR": {map[string]string{"NO_COLOR": "1"}, false}, "a dumb terminal": {map[string]string{"TERM": "dumb"}, false},
 	} {
-		a := &app{stdout: device, getenv: func(name string) string { return test.env[name] }}
-		if got := a.colour(); got != test.want {
+		a := &app{App: cli.App{Stdout: device, Getenv: func(name string) string { return test.env[name] }}}
+		if got := a.Colour(); got != test.want {
 			t.Errorf("%s: %v", name, got)
 		}
 	}
-	if (&app{stdout: &bytes.Buffer{}, getenv: func(string) string { return "" }}).colour() {
+	if (&app{App: cli.App{Stdout: &bytes.Buffer{}, Getenv: func(string) string { return "" }}}).Colour() {
 		t.Error("a pipe is coloured")
 	}
 }

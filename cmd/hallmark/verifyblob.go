@@ -16,6 +16,7 @@ import (
 
 	"github.com/hallmark-project/hallmark/attest/bundle"
 	"github.com/hallmark-project/hallmark/attest/digest"
+	"github.com/hallmark-project/hallmark/cmd/internal/cli"
 	"github.com/hallmark-project/hallmark/verify"
 	"github.com/hallmark-project/hallmark/verify/trust"
 )
@@ -25,7 +26,7 @@ import (
 const maxContentInMemory = 512 << 20
 
 type verifyBlobFlags struct {
-	certificateFlags
+	cli.CertificateFlags
 	bundle, key string
 	output      string
 }
@@ -72,7 +73,7 @@ Exit codes: 0 verified, 1 checked and refused, 2 could not check, 64 wrong usage
 	flags := cmd.Flags()
 	flags.StringVar(&f.bundle, "bundle", "", "the Sigstore bundle")
 	flags.StringVar(&f.key, "key", "", "the public key that must have signed")
-	f.certificateFlags.add(flags)
+	f.CertificateFlags.Add(flags)
 	flags.StringVar(&f.output, "output", "text", "text or json")
 	return cmd
 }
@@ -80,15 +81,15 @@ Exit codes: 0 verified, 1 checked and refused, 2 could not check, 64 wrong usage
 func (f *verifyBlobFlags) check() error {
 	switch {
 	case f.output != "text" && f.output != "json":
-		return usageError("--output is text or json, not %q", f.output)
+		return cli.UsageError("--output is text or json, not %q", f.output)
 	case f.bundle == "":
-		return hint(usageError("no bundle was named"), "name one with --bundle; hallmark sign-blob makes one")
+		return cli.Hint(cli.UsageError("no bundle was named"), "name one with --bundle; hallmark sign-blob makes one")
 	case f.key != "":
-		return f.thresholds()
-	case !f.named():
-		return hint(usageError("nobody was named who must have signed"), "give --key, or --certificate-identity with --certificate-oidc-issuer")
+		return f.Thresholds()
+	case !f.Named():
+		return cli.Hint(cli.UsageError("nobody was named who must have signed"), "give --key, or --certificate-identity with --certificate-oidc-issuer")
 	}
-	return f.certificateFlags.check()
+	return f.CertificateFlags.Check()
 }
 
 // blobVerifier trusts what the flags name: a key, with the witnesses of a trusted root
@@ -97,18 +98,18 @@ func (f *verifyBlobFlags) check() error {
 func (a *app) blobVerifier(f *verifyBlobFlags) (*verify.Verifier, error) {
 	var options []trust.Option
 	if f.key != "" {
-		key, err := loadPublicKey(f.key)
+		key, err := cli.LoadPublicKey(f.key)
 		if err != nil {
-			var coded *codeError
+			var coded *cli.CodeError
 			if errors.As(err, &coded) {
 				return nil, err
 			}
-			return nil, undetermined(err)
+			return nil, cli.Undetermined(err)
 		}
 		options = append(options, trust.WithKeys(key))
 	}
-	if f.key == "" || f.trustedRoot != "" {
-		raw, err := a.trustedRoot(f.trustedRoot)
+	if f.key == "" || f.TrustedRoot != "" {
+		raw, err := a.TrustedRoot(f.TrustedRoot)
 		if err != nil {
 			return nil, err
 		}
@@ -116,10 +117,10 @@ func (a *app) blobVerifier(f *verifyBlobFlags) (*verify.Verifier, error) {
 	}
 	root, err := trust.NewRoot(options...)
 	if err != nil {
-		return nil, undetermined(hint(err, "is it a Sigstore trusted_root.json?"))
+		return nil, cli.Undetermined(cli.Hint(err, "is it a Sigstore trusted_root.json?"))
 	}
-	verifier, err := verify.New(root, f.need(), time.Now)
-	return verifier, undetermined(err)
+	verifier, err := verify.New(root, f.Need(), time.Now)
+	return verifier, cli.Undetermined(err)
 }
 
 func (a *app) verifyBlob(f *verifyBlobFlags, artifact string) error {
@@ -133,24 +134,24 @@ func (a *app) verifyBlob(f *verifyBlobFlags, artifact string) error {
 	if err != nil {
 		return err
 	}
-	raw, err := readBounded(f.bundle, verify.MaxEvidenceBytes)
+	raw, err := cli.ReadBounded(f.bundle, verify.MaxEvidenceBytes)
 	if err != nil {
-		return undetermined(hint(fmt.Errorf("reading the bundle: %w", err), "check the path after --bundle"))
+		return cli.Undetermined(cli.Hint(fmt.Errorf("reading the bundle: %w", err), "check the path after --bundle"))
 	}
 	evidence := verify.Evidence{Format: verify.FormatBundle, Raw: raw, Origin: verify.Origin{Place: "file", Location: f.bundle}}
 	subject, content, err := a.readArtifact(artifact, verifier, f.key != "", evidence)
 	if err != nil {
 		return err
 	}
-	report := blobReport{Schema: blobReportSchema, Artifact: artifact, Digest: subject.String(), Insecure: f.insecure()}
+	report := blobReport{Schema: blobReportSchema, Artifact: artifact, Digest: subject.String(), Insecure: f.Insecure()}
 	var fact verify.Fact
 	if content != nil {
 		fact, err = verifier.CheckContent(verify.Subject{Digest: subject}, content, evidence)
 	} else {
 		fact, err = verifier.Check(verify.Subject{Digest: subject}, evidence)
 	}
-	if err == nil && (f.key == "" || f.identified()) {
-		err = f.checkIdentity(fact)
+	if err == nil && (f.key == "" || f.Identified()) {
+		err = f.CheckIdentity(fact)
 	}
 	return a.reportBlob(f, report, fact, err)
 }
@@ -173,31 +174,31 @@ func (a *app) reportBlob(f *verifyBlobFlags, report blobReport, fact verify.Fact
 		}
 	}
 	if f.output == "json" {
-		if err := json.NewEncoder(a.stdout).Encode(report); err != nil {
+		if err := json.NewEncoder(a.Stdout).Encode(report); err != nil {
 			return err
 		}
 	} else if refused == nil {
-		fmt.Fprintf(a.stdout, "ALLOW %s\n  digest  %s\n  signer  %s\n  checks  %s\n", report.Artifact, report.Digest, report.Signer, joinSteps(report.Checks))
+		fmt.Fprintf(a.Stdout, "ALLOW %s\n  digest  %s\n  signer  %s\n  checks  %s\n", report.Artifact, report.Digest, report.Signer, joinSteps(report.Checks))
 	}
 	if refused == nil {
 		return nil
 	}
 	if f.output == "json" {
-		return exitError{exitDeny}
+		return cli.ExitError{Code: cli.ExitDeny}
 	}
-	return hint(fmt.Errorf("%s: DENY %w", report.Artifact, refused), "reasons are explained in docs/reasons.md; the bundle was %s", f.bundle)
+	return cli.Hint(fmt.Errorf("%s: DENY %w", report.Artifact, refused), "reasons are explained in docs/reasons.md; the bundle was %s", f.bundle)
 }
 
 // reportUnchecked prints what could not be checked, and why.
 func (a *app) reportUnchecked(f *verifyBlobFlags, report blobReport, cause error) error {
 	report.Schema, report.Verdict = blobReportSchema, "undetermined"
 	if f.output != "json" {
-		return undetermined(fmt.Errorf("%s: %s: %w", report.Artifact, report.Reason, cause))
+		return cli.Undetermined(fmt.Errorf("%s: %s: %w", report.Artifact, report.Reason, cause))
 	}
-	if err := json.NewEncoder(a.stdout).Encode(report); err != nil {
+	if err := json.NewEncoder(a.Stdout).Encode(report); err != nil {
 		return err
 	}
-	return exitError{exitUndetermined}
+	return cli.ExitError{Code: cli.ExitUndetermined}
 }
 
 func joinSteps(steps []verify.Step) string {
@@ -215,11 +216,11 @@ func (a *app) readArtifact(artifact string, verifier *verify.Verifier, keys bool
 	algorithm, claimed, whole := neededForm(verifier, keys, evidence)
 	if d, err := digest.Parse(artifact); err == nil {
 		if whole {
-			return digest.Digest{}, nil, undetermined(hint(fmt.Errorf("checking %s: the signature is over the content itself", d), "give the file in place of its digest"))
+			return digest.Digest{}, nil, cli.Undetermined(cli.Hint(fmt.Errorf("checking %s: the signature is over the content itself", d), "give the file in place of its digest"))
 		}
 		return d, nil, nil
 	} else if before, _, found := strings.Cut(artifact, ":"); found && (before == "sha256" || before == "sha384" || before == "sha512") && !exists(artifact) {
-		return digest.Digest{}, nil, hint(usageError("%s", err), "a digest is the algorithm and its full lower-case hexadecimal value")
+		return digest.Digest{}, nil, cli.Hint(cli.UsageError("%s", err), "a digest is the algorithm and its full lower-case hexadecimal value")
 	}
 	file, err := a.openContent(artifact)
 	if err != nil {
@@ -229,16 +230,16 @@ func (a *app) readArtifact(artifact string, verifier *verify.Verifier, keys bool
 	h := newHash(algorithm)
 	if !whole {
 		if _, err := io.Copy(h, file); err != nil {
-			return digest.Digest{}, nil, undetermined(fmt.Errorf("reading %s: %w", artifact, err))
+			return digest.Digest{}, nil, cli.Undetermined(fmt.Errorf("reading %s: %w", artifact, err))
 		}
 		return digest.FromHash(h), nil, nil
 	}
 	content, err := io.ReadAll(io.LimitReader(file, maxContentInMemory+1))
 	if err != nil {
-		return digest.Digest{}, nil, undetermined(fmt.Errorf("reading %s: %w", artifact, err))
+		return digest.Digest{}, nil, cli.Undetermined(fmt.Errorf("reading %s: %w", artifact, err))
 	}
 	if len(content) > maxContentInMemory {
-		return digest.Digest{}, nil, undetermined(hint(fmt.Errorf("reading %s: an Ed25519 signature over content of more than %d MB", artifact, maxContentInMemory>>20), "sign large files with hallmark sign-blob, which makes Ed25519ph"))
+		return digest.Digest{}, nil, cli.Undetermined(cli.Hint(fmt.Errorf("reading %s: an Ed25519 signature over content of more than %d MB", artifact, maxContentInMemory>>20), "sign large files with hallmark sign-blob, which makes Ed25519ph"))
 	}
 	h.Write(content)
 	d := digest.FromHash(h)
@@ -297,21 +298,4 @@ func newHash(algorithm string) hash.Hash {
 		return sha512.New()
 	}
 	return sha256.New()
-}
-
-// readBounded reads a whole file of at most limit bytes.
-func readBounded(name string, limit int64) ([]byte, error) {
-	file, err := os.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	raw, err := io.ReadAll(io.LimitReader(file, limit+1))
-	if err != nil {
-		return nil, err
-	}
-	if int64(len(raw)) > limit {
-		return nil, fmt.Errorf("%s has more than %d bytes", name, limit)
-	}
-	return raw, nil
 }

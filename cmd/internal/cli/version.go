@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"encoding/json"
@@ -9,18 +9,16 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// version is set by the linker.
-var version = "dev"
-
-func newVersionCommand(a *app) *cobra.Command {
+// NewVersionCommand makes the verb that prints what a program is made of.
+func NewVersionCommand(a *App) *cobra.Command {
 	var output string
 	cmd := &cobra.Command{
 		Use:     "version",
 		Short:   "Print version, Go version and the versions of the libraries that matter",
-		Example: "  hallmark version --output json",
-		Args:    noArgs,
+		Example: "  " + a.Name() + " version --output json",
+		Args:    NoArgs,
 		RunE: func(_ *cobra.Command, _ []string) error {
-			found := map[string]string{"hallmark": version, "go": runtime.Version(), "platform": runtime.GOOS + "/" + runtime.GOARCH}
+			found := map[string]string{a.Name(): a.version(), "go": runtime.Version(), "platform": runtime.GOOS + "/" + runtime.GOARCH}
 			if info, known := debug.ReadBuildInfo(); known {
 				for _, module := range info.Deps {
 					switch module.Path {
@@ -31,15 +29,15 @@ func newVersionCommand(a *app) *cobra.Command {
 			}
 			switch output {
 			case "json":
-				return json.NewEncoder(a.stdout).Encode(found)
+				return json.NewEncoder(a.Stdout).Encode(found)
 			case "text":
 			default:
-				return usageError("--output is text or json, not %q", output)
+				return UsageError("--output is text or json, not %q", output)
 			}
-			fmt.Fprintf(a.stdout, "hallmark %s (%s, %s)\n", version, found["go"], found["platform"])
+			fmt.Fprintf(a.Stdout, "%s %s (%s, %s)\n", a.Name(), a.version(), found["go"], found["platform"])
 			for _, path := range []string{"github.com/sigstore/sigstore-go", "github.com/anchore/syft", "github.com/google/go-containerregistry", "github.com/sigstore/cosign/v2"} {
 				if found[path] != "" {
-					fmt.Fprintf(a.stdout, "  %s %s\n", path, found[path])
+					fmt.Fprintf(a.Stdout, "  %s %s\n", path, found[path])
 				}
 			}
 			return nil

@@ -1,9 +1,9 @@
-package main
+package cli
 
 import "github.com/spf13/cobra"
 
-// completeFlag has shells offer the values of a flag that knows only these.
-func completeFlag(cmd *cobra.Command, flag string, values ...string) {
+// CompleteFlag has shells offer the values of a flag that knows only these.
+func CompleteFlag(cmd *cobra.Command, flag string, values ...string) {
 	choose := func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 		return values, cobra.ShellCompDirectiveNoFileComp
 	}

@@ -1,9 +1,10 @@
-package main
+package cli
 
 import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -19,20 +20,20 @@ import (
 
 // offline applies --offline to the whole process before a command runs. The
 // registry client keeps to it by itself; this stops what a dependency might do.
-func (a *app) offline(cmd *cobra.Command, _ []string) error {
+func (a *App) offline(cmd *cobra.Command, _ []string) error {
 	flag := cmd.Flags().Lookup("offline")
-	if flag == nil || a.confine == nil {
+	if flag == nil || a.Confine == nil {
 		return nil
 	}
 	if reach, is := flag.Value.(*oci.Reach); is && *reach != oci.ReachAnywhere {
-		a.confine(*reach)
+		a.Confine(*reach)
 	}
 	return nil
 }
 
-// confineProcess makes everything that uses the process's own transport or looks
+// ConfineProcess makes everything that uses the process's own transport or looks
 // up a name without a client of its own fail. Only main calls it.
-func confineProcess(reach oci.Reach) {
+func ConfineProcess(reach oci.Reach) {
 	refuse := func(_ context.Context, _, address string) (net.Conn, error) { return nil, reach.Refuse(address) }
 	http.DefaultTransport = &http.Transport{DialContext: refuse, DialTLSContext: refuse}
 	remote.DefaultTransport = http.DefaultTransport
@@ -57,7 +58,7 @@ func (k offlineKeychain) Resolve(target authn.Resource) (authn.Authenticator, er
 // ResolveContext implements authn.ContextKeychain.
 func (k offlineKeychain) ResolveContext(ctx context.Context, target authn.Resource) (authn.Authenticator, error) {
 	for _, path := range dockerConfigs() {
-		raw, err := readBounded(path, maxDockerConfig)
+		raw, err := ReadBounded(path, maxDockerConfig)
 		if err != nil {
 			continue // the keychain itself says what is wrong with it
 		}
@@ -96,4 +97,21 @@ func dockerConfigs() []string {
 	add(os.Getenv("XDG_CONFIG_HOME"), "containers/auth.json")
 	add(home, ".config/containers/auth.json")
 	return files
+}
+
+// ReadBounded reads a whole file of at most limit bytes.
+func ReadBounded(name string, limit int64) ([]byte, error) {
+	file, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	raw, err := io.ReadAll(io.LimitReader(file, limit+1))
+	if err != nil {
+		return nil, err
+	}
+	if int64(len(raw)) > limit {
+		return nil, fmt.Errorf("%s has more than %d bytes", name, limit)
+	}
+	return raw, nil
 }
