@@ -67,11 +67,13 @@ func TestExemptions(t *testing.T) {
 	legacy, past, elsewhere := namespace(t, "legacy"), namespace(t, "past"), namespace(t, "elsewhere")
 	v := serve(t, i.policy(), settings{config: `customResources: []
 exemptions:
-  - namespaces: [` + legacy + `]
+  - name: legacy
+    namespaces: [` + legacy + `]
     images: ["` + i.Host() + `/legacy/**"]
     reason: moves to signed builds
     until: "2999-12-31"
-  - namespaces: [` + past + `]
+  - name: past
+    namespaces: [` + past + `]
     images: ["` + i.Host() + `/legacy/**"]
     reason: was to move
     until: "2020-01-01"
