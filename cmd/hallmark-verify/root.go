@@ -50,6 +50,7 @@ could not be checked; 64 wrong usage.`,
 // commands lists what the program does beside judging images that are named.
 func commands(a *cli.App) []*cobra.Command {
 	return []*cobra.Command{
+		newServeCommand(a),
 		cli.NewVersionCommand(a),
 	}
 }

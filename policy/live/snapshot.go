@@ -50,6 +50,16 @@ func (s *Snapshot) Namespace(name string) *policy.Policy {
 	return nil
 }
 
+// Names are the policies that govern a namespace, by digest: the cluster's, and behind a
+// space the namespace's own.
+func (s *Snapshot) Names(namespace string) string {
+	text := s.Digest().String()
+	if own := s.Namespace(namespace); own != nil {
+		text += " " + own.Digest().String()
+	}
+	return text
+}
+
 // Loaded is when the snapshot was loaded.
 func (s *Snapshot) Loaded() time.Time { return s.loaded }
 

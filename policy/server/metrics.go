@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/hallmark-project/hallmark/policy"
+	"github.com/hallmark-project/hallmark/policy/gate"
 	"github.com/hallmark-project/hallmark/policy/telemetry"
 	"github.com/hallmark-project/hallmark/verify"
 )
@@ -62,6 +63,23 @@ func NewMetrics(version string, started time.Time) *Metrics {
 
 // Set is the set of metrics, to add to before a server is made.
 func (m *Metrics) Set() *telemetry.Metrics { return m.set }
+
+// OfCache adds what a cache of decisions counts.
+func (m *Metrics) OfCache(stats func() gate.CacheStats) {
+	for _, one := range []struct {
+		name, help string
+		value      func(gate.CacheStats) uint64
+	}{
+		{"hallmark_cache_hits_total", "Looks that a kept decision answered.", func(s gate.CacheStats) uint64 { return s.Hits }},
+		{"hallmark_cache_joined_total", "Looks that waited for somebody else's.", func(s gate.CacheStats) uint64 { return s.Joined }},
+		{"hallmark_cache_misses_total", "Looks of their own.", func(s gate.CacheStats) uint64 { return s.Misses }},
+		{"hallmark_cache_tag_hits_total", "Tags that were not resolved anew.", func(s gate.CacheStats) uint64 { return s.TagHits }},
+	} {
+		m.set.CounterFunc(one.name, one.help, func() float64 { return float64(one.value(stats())) })
+	}
+	m.set.Gauge("hallmark_cache_entries", "Kept decisions.", func() float64 { return float64(stats().Entries) })
+	m.set.Gauge("hallmark_cache_bytes", "Bytes that kept decisions have, about.", func() float64 { return float64(stats().Bytes) })
+}
 
 // ofServer adds what only a server knows.
 func (m *Metrics) ofServer(s *Server) {
