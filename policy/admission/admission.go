@@ -70,7 +70,8 @@ const (
 	DefaultMaxBody = 3 << 20
 	// DefaultDeadline is below the API server's default of ten seconds.
 	DefaultDeadline = 8 * time.Second
-	// maxImages bounds the images that one review asks registries for.
+	// maxImages bounds the places that one review verifies; the largest Pods have some
+	// dozens.
 	maxImages = 500
 	// maxReserve is kept of the caller's deadline for the answer's way back. The API
 	// server rounds its timeout up to the next second.

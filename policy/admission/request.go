@@ -8,6 +8,7 @@ import (
 
 	"github.com/hallmark-project/hallmark/attest/strictjson"
 	"github.com/hallmark-project/hallmark/attest/wording"
+	"github.com/hallmark-project/hallmark/policy/workload"
 )
 
 // Limits of a request's outline; the API has 15 fields in a request and five in
@@ -43,7 +44,7 @@ func decodeRequest(body []byte) (request, error) {
 	if err := strictjson.Check(body); err != nil {
 		return q, err
 	}
-	outer, err := strictjson.Object(body, maxFields)
+	outer, err := members(body)
 	if err != nil {
 		return q, err
 	}
@@ -68,7 +69,7 @@ func decodeRequest(body []byte) (request, error) {
 	case raw == nil || strictjson.IsNull(raw):
 		return q, fmt.Errorf("%w: it has no request", errMalformed)
 	}
-	fields, err := strictjson.Object(raw, maxFields)
+	fields, err := members(raw)
 	if err != nil {
 		return q, fmt.Errorf("reading the request: %w", err)
 	}
@@ -112,21 +113,36 @@ func (q *request) field(f strictjson.Field) (err error) {
 	case "oldObject":
 		q.old = f.Value
 	case "kind":
-		return texts(f.Value, map[string]*string{"group": &q.group, "version": &q.version, "kind": &q.kind})
+		return texts(f.Value, func(key string) *string {
+			switch key {
+			case "group":
+				return &q.group
+			case "version":
+				return &q.version
+			case "kind":
+				return &q.kind
+			}
+			return nil
+		})
 	case "userInfo":
-		return texts(f.Value, map[string]*string{"username": &q.user})
+		return texts(f.Value, func(key string) *string {
+			if key == "username" {
+				return &q.user
+			}
+			return nil
+		})
 	}
 	return err
 }
 
 // texts reads some fields of an object that are texts.
-func texts(raw []byte, into map[string]*string) error {
-	fields, err := strictjson.Object(raw, maxFields)
+func texts(raw []byte, into func(key string) *string) error {
+	fields, err := members(raw)
 	if err != nil {
 		return err
 	}
 	for _, f := range fields {
-		if target := into[f.Key]; target != nil {
+		if target := into(f.Key); target != nil {
 			if *target, err = name(f.Value); err != nil {
 				return err
 			}
@@ -182,7 +198,7 @@ func outline(raw []byte) (fields []strictjson.Field, apiVersion, kind string, er
 	if raw == nil || strictjson.IsNull(raw) {
 		return nil, "", "", fmt.Errorf("%w: there is none", errMalformed)
 	}
-	all, err := strictjson.Object(raw, maxFields)
+	all, err := members(raw)
 	if err != nil {
 		return nil, "", "", err
 	}
@@ -219,16 +235,42 @@ func (q *request) same() bool {
 	return true
 }
 
-// decodeObject decodes the fields that can hold images.
-func decodeObject(fields []strictjson.Field, apiVersion, kind string) (map[string]any, error) {
+// decodeObject makes of the fields what can lead to images.
+func decodeObject(finder *workload.Finder, q *request, fields []strictjson.Field) (map[string]any, error) {
+	wanted := func(key string) bool { return finder.Reads(q.group, q.kind, key) }
 	object := make(map[string]any, len(fields)+2)
 	for _, f := range fields {
-		var value any
-		if err := json.Unmarshal(f.Value, &value); err != nil {
+		if !wanted(f.Key) {
+			continue
+		}
+		c := cursor{raw: f.Value}
+		value, err := c.value(wanted)
+		if err != nil {
 			return nil, fmt.Errorf("reading %s: %w", wording.Short(f.Key), err)
 		}
 		object[f.Key] = value
 	}
-	object["apiVersion"], object["kind"] = apiVersion, kind
+	object["apiVersion"], object["kind"] = q.objectVersion, q.objectKind
 	return object, nil
+}
+
+// members returns the fields of an object; anything else is an error.
+func members(raw []byte) ([]strictjson.Field, error) {
+	c := cursor{raw: raw}
+	if c.peek() != '{' {
+		return nil, fmt.Errorf("%w: %.20q is no object", errMalformed, raw)
+	}
+	c.at++
+	fields := make([]strictjson.Field, 0, 16)
+	for c.more('}') {
+		if len(fields) == maxFields {
+			return nil, fmt.Errorf("%w: at most %d are read", strictjson.ErrMany, maxFields)
+		}
+		key, err := c.key()
+		if err != nil {
+			return nil, err
+		}
+		fields = append(fields, strictjson.Field{Key: key, Value: c.skip()})
+	}
+	return fields, nil
 }

@@ -80,14 +80,14 @@ func (r *Reviewer) review(ctx context.Context, body []byte, mutate bool) (a Answ
 
 // find returns the places of the new and the old object.
 func (r *Reviewer) find(q *request) (found workload.Found, old []workload.Place, err error) {
-	object, err := decodeObject(q.objectFields, q.objectVersion, q.objectKind)
+	object, err := decodeObject(r.options.Finder, q, q.objectFields)
 	if err != nil {
 		return found, nil, err
 	}
 	if found, err = r.options.Finder.Find(object); err != nil || q.oldFields == nil {
 		return found, nil, err
 	}
-	before, err := decodeObject(q.oldFields, q.objectVersion, q.objectKind)
+	before, err := decodeObject(r.options.Finder, q, q.oldFields)
 	if err != nil {
 		return found, nil, err
 	}

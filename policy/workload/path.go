@@ -92,3 +92,34 @@ func parsePath(text string) (path, error) {
 	}
 	return p, nil
 }
+
+// reads are the keys that a walk along some paths looks at; all where a path takes the
+// values of any key.
+type reads struct {
+	keys map[string]bool
+	all  bool
+}
+
+func readsOf(paths []path) reads {
+	r := reads{keys: make(map[string]bool)}
+	add := func(keys ...string) {
+		for _, key := range keys {
+			r.keys[key] = true
+		}
+	}
+	for _, p := range paths {
+		for _, s := range p.segments {
+			r.all = r.all || s.values
+			if s.key != "" {
+				add(s.key)
+			}
+		}
+		if p.shape != ShapeImage {
+			add("name", "image")
+		}
+		if p.shape != ShapeImage && p.shape != ShapeContainer && p.shape != ShapeContainers {
+			add("spec", "initContainers", "containers", "ephemeralContainers", "volumes", "reference", "imagePullSecrets", "serviceAccountName")
+		}
+	}
+	return r
+}

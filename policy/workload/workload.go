@@ -71,6 +71,7 @@ type Found struct {
 // Finder finds images in objects. Safe for concurrent use.
 type Finder struct {
 	kinds map[groupKind][]path
+	reads map[groupKind]reads
 }
 
 type groupKind struct{ group, kind string }
@@ -79,11 +80,17 @@ type groupKind struct{ group, kind string }
 // kind that is built in gets further paths; none is taken away. Errors name the
 // path that cannot be read.
 func NewFinder(custom ...Custom) (*Finder, error) {
-	f := &Finder{kinds: make(map[groupKind][]path)}
+	f := &Finder{kinds: make(map[groupKind][]path), reads: make(map[groupKind]reads)}
 	if err := f.add(BuiltIn()); err != nil {
 		return nil, err
 	}
-	return f, f.add(custom)
+	if err := f.add(custom); err != nil {
+		return nil, err
+	}
+	for key, paths := range f.kinds {
+		f.reads[key] = readsOf(paths)
+	}
+	return f, nil
 }
 
 func (f *Finder) add(custom []Custom) error {
@@ -111,6 +118,13 @@ func (f *Finder) add(custom []Custom) error {
 func (f *Finder) Knows(group, kind string) bool {
 	_, known := f.kinds[groupKind{group, kind}]
 	return known
+}
+
+// Reads reports whether [Finder.Find] looks at fields of a name, anywhere in objects of
+// a kind that is no list. A decoder may leave out all others.
+func (f *Finder) Reads(group, kind, field string) bool {
+	r := f.reads[groupKind{group, kind}]
+	return r.all || r.keys[field]
 }
 
 // Places is [Finder.Find] without the rest.
