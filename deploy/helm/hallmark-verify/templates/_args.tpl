@@ -13,9 +13,13 @@
 {{- if .Values.tls.clientCAConfigMap }}
 - --client-ca=/etc/hallmark/client-ca/ca.crt
 {{- end }}
-- --timeout={{ .Values.webhook.deadlineSeconds }}s
+- --timeout={{ .Values.webhook.timeoutSeconds }}s
 - --on-unavailable={{ .Values.server.onUnavailable }}
 - --tag-freshness={{ .Values.server.tagFreshness }}
+- --cache-max-age={{ .Values.server.cacheMaxAge }}
+{{- if .Values.server.verifyUnchangedTags }}
+- --verify-unchanged-tags
+{{- end }}
 {{- if .Values.mutating.enabled }}
 - --mutate
 {{- end }}

@@ -46,9 +46,6 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 
 {{/* What the values must hold beyond what the schema can say. */}}
 {{- define "hallmark.check" -}}
-{{- if ge (int .Values.webhook.deadlineSeconds) (int .Values.webhook.timeoutSeconds) -}}
-{{- fail "webhook.deadlineSeconds must be less than webhook.timeoutSeconds: otherwise the API server gives up before the server has answered" -}}
-{{- end -}}
 {{- if and (not .Values.policy.existingConfigMap) (not (hasKey .Values.policy.files .Values.policy.main)) -}}
 {{- fail (printf "policy.files has no %s: set it with --set-file 'policy.files.policy\\.yaml=policy.yaml', or name policy.existingConfigMap" .Values.policy.main) -}}
 {{- end -}}
