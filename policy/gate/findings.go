@@ -25,6 +25,11 @@ func (j *judging) place(subject verify.Subject, platform string) *place {
 	return &place{part: policy.Part{Subject: subject, Platform: platform}, search: search, checkers: j.checkers}
 }
 
+// lookAtSummaries looks at the referrers that claim to be a summary.
+func (p *place) lookAtSummaries(ctx context.Context, types []string) {
+	p.add(ctx, p.search.ReferrersOf(ctx, types))
+}
+
 func (p *place) lookAtReferrers(ctx context.Context) { p.add(ctx, p.search.Referrers(ctx)) }
 func (p *place) lookAtTags(ctx context.Context)      { p.add(ctx, p.search.Tags(ctx)) }
 

@@ -11,7 +11,9 @@
 //
 // # How far it looks
 //
-// First at the referrers of the digest (and, under `platforms: all`, of each
+// Where the rule accepts a summary, first at the referrers that claim to be one: if they
+// allow the image, nothing else can change that, and nothing else is fetched. Then at the
+// referrers of the digest (and, under `platforms: all`, of each
 // platform's manifest). Only if the policy does not allow the image with what was
 // proved there, at cosign's tags; see package evidence. Only if it is still
 // denied, at the image itself: whether it exists at all ([policy.ReasonNoImage]),

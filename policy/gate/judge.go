@@ -251,7 +251,11 @@ func (j *judging) decide(ctx context.Context, at time.Time) outcome {
 		target.part.Index = j.index.Digest
 	}
 	j.doing("looking at the referrers of")
-	places, err := j.firstLook(ctx, target)
+	lookAt := func(p *place) { p.lookAtReferrers(ctx) }
+	if len(j.plan.Summaries) > 0 {
+		lookAt = func(p *place) { p.lookAtSummaries(ctx, j.plan.Summaries) }
+	}
+	places, err := j.firstLook(ctx, target, lookAt)
 	if errors.Is(err, oci.ErrNotFound) && j.manifest == nil {
 		return j.noImage()
 	}
@@ -270,7 +274,11 @@ func (j *judging) decide(ctx context.Context, at time.Time) outcome {
 	}
 	decision := settle()
 	all := append([]*place{target}, places...)
-	if unmet := unmetPlaces(j.plan, decision, all); len(unmet) > 0 && err == nil {
+	if err == nil && len(j.plan.Summaries) > 0 && !decision.Summarised() {
+		parallel(len(all), func(i int) { all[i].lookAtReferrers(ctx) })
+		decision = settle()
+	}
+	if unmet := j.unmetPlaces(decision, all); len(unmet) > 0 && err == nil {
 		j.doing("looking at the tags beside")
 		parallel(len(unmet), func(i int) { unmet[i].lookAtTags(ctx) })
 		decision = settle()
@@ -302,19 +310,18 @@ func (j *judging) noImage() outcome {
 	return outcome{failure: fmt.Errorf("looking for %s: %w", j.target.Reference.At(j.subject.Digest), oci.ErrNotFound)}
 }
 
-// firstLook looks at the referrers of the target, and, where the plan
-// asks for all platforms, at those of each platform. An error says that the
-// platforms could not be listed.
-func (j *judging) firstLook(ctx context.Context, target *place) ([]*place, error) {
+// firstLook looks at the target, and, where the plan asks for all platforms, at each
+// platform. An error says that the platforms could not be listed.
+func (j *judging) firstLook(ctx context.Context, target *place, lookAt func(*place)) ([]*place, error) {
 	if j.plan.Platforms != policy.PlatformsAll {
-		target.lookAtReferrers(ctx)
+		lookAt(target)
 		return nil, nil
 	}
 	var places []*place
 	var err error
 	parallel(2, func(i int) {
 		if i == 0 {
-			target.lookAtReferrers(ctx)
+			lookAt(target)
 			return
 		}
 		if err = j.fetchManifest(ctx); err != nil {
@@ -327,7 +334,7 @@ func (j *judging) firstLook(ctx context.Context, target *place) ([]*place, error
 		for _, d := range leaves {
 			places = append(places, j.place(j.verifySubject(d.Digest), d.Platform.String()))
 		}
-		parallel(len(places), func(i int) { places[i].lookAtReferrers(ctx) })
+		parallel(len(places), func(i int) { lookAt(places[i]) })
 	})
 	if err == nil && j.manifest.IsIndex() {
 		j.addUnsigned(j.manifest, target, places)
@@ -369,8 +376,8 @@ func (j *judging) addUnsigned(index *oci.Manifest, target *place, places []*plac
 
 // unmetPlaces returns the digests that must be looked at further: those on which
 // something is still wanted, or all where a later find can undo an earlier one.
-func unmetPlaces(plan policy.Plan, decision policy.Decision, all []*place) []*place {
-	if plan.Everywhere {
+func (j *judging) unmetPlaces(decision policy.Decision, all []*place) []*place {
+	if j.plan.Everywhere && !decision.Summarised() {
 		return all
 	}
 	open := make(map[digest.Digest]bool)

@@ -20,7 +20,8 @@
 //
 // # What is fetched
 //
-// Only what the caller wants, each piece once, in parallel, within fixed bounds.
+// Only what the caller wants, each piece once, in parallel, within fixed bounds. Where
+// one kind of statement makes up for all others, [Search.ReferrersOf] looks for it first.
 // What a manifest claims to carry (its annotations, which nobody signed) decides
 // only whether it is fetched; what claims nothing is fetched. Beyond
 // [MaxCandidates] pieces the rest is not looked at and [Found.Missing] says so.

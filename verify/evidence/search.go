@@ -25,6 +25,8 @@ type Search struct {
 	layout   bool
 
 	seen   map[digest.Digest]bool // manifests that a place has listed
+	asked  bool                   // for the referrers, whatever came of it
+	list   oci.Referrers
 	sawAPI bool
 	budget *Budget
 }
@@ -51,22 +53,48 @@ func (s *Search) Within(b *Budget) *Search {
 	return s
 }
 
-// Referrers looks at the referrers of the digest.
+// Referrers looks at the referrers of the digest, but for those that
+// [Search.ReferrersOf] has looked at.
 func (s *Search) Referrers(ctx context.Context) Found {
-	list, err := s.source.Referrers(ctx, s.ref, s.subject)
-	if err != nil {
+	if err := s.ask(ctx); err != nil {
 		return Found{Missing: []error{err}}
 	}
-	s.sawAPI = list.Place == oci.PlaceAPI
-	tag := ""
+	return s.referrers(ctx, s.list.Descriptors)
+}
+
+// ReferrersOf looks at those referrers alone that claim one of some predicate types by
+// name, and are wanted. It comes before [Search.Referrers], which then does not ask for
+// the list again.
+func (s *Search) ReferrersOf(ctx context.Context, types []string) Found {
+	if err := s.ask(ctx); err != nil {
+		return Found{Missing: []error{err}}
+	}
+	return s.referrers(ctx, slices.DeleteFunc(slices.Clone(s.list.Descriptors), func(d oci.Descriptor) bool {
+		return !slices.Contains(types, bundleClaim(d.Annotations))
+	}))
+}
+
+// ask asks for the list of referrers, once: an error is told once, too.
+func (s *Search) ask(ctx context.Context) error {
+	if s.asked {
+		return nil
+	}
+	s.asked = true
+	var err error
+	s.list, err = s.source.Referrers(ctx, s.ref, s.subject)
+	s.sawAPI = err == nil && s.list.Place == oci.PlaceAPI
+	return err
+}
+
+func (s *Search) referrers(ctx context.Context, list []oci.Descriptor) Found {
+	place, tag := string(s.list.Place), ""
 	if !s.sawAPI {
 		tag = oci.FallbackTag(s.subject)
 	}
-	place := string(list.Place)
 	if s.layout {
 		place = PlaceLayout
 	}
-	return s.listed(ctx, place, tag, list.Descriptors)
+	return s.listed(ctx, place, tag, list)
 }
 
 // Tags looks at cosign's tags, and at the referrers tag where [Search.Referrers]
