@@ -1,55 +1,32 @@
 package report
 
 import (
-	"bytes"
 	"cmp"
-	"encoding/xml"
 	"fmt"
 	"io"
+	"strconv"
+	"strings"
 
 	"github.com/hallmark-project/hallmark/policy"
 )
 
 // The elements of JUnit's form, as CI systems read it.
 type (
-	junitSuites struct {
-		XMLName  xml.Name     `xml:"testsuites"`
-		Name     string       `xml:"name,attr"`
-		Tests    int          `xml:"tests,attr"`
-		Failures int          `xml:"failures,attr"`
-		Errors   int          `xml:"errors,attr"`
-		Skipped  int          `xml:"skipped,attr"`
-		Suites   []junitSuite `xml:"testsuite"`
-	}
-	junitSuite struct {
-		Name       string          `xml:"name,attr"`
-		Tests      int             `xml:"tests,attr"`
-		Failures   int             `xml:"failures,attr"`
-		Errors     int             `xml:"errors,attr"`
-		Skipped    int             `xml:"skipped,attr"`
-		Timestamp  string          `xml:"timestamp,attr"`
-		Properties []junitProperty `xml:"properties>property"`
-		Cases      []junitCase     `xml:"testcase"`
-	}
-	junitProperty struct {
-		Name  string `xml:"name,attr"`
-		Value string `xml:"value,attr"`
+	junitCounts struct{ tests, failures, errors, skipped int }
+	junitSuite  struct {
+		junitCounts
+		name       string
+		properties [][2]string
+		cases      []junitCase
 	}
 	junitCase struct {
-		Class   string       `xml:"classname,attr"`
-		Name    string       `xml:"name,attr"`
-		Failure *junitResult `xml:"failure"`
-		Error   *junitResult `xml:"error"`
-		Skipped *junitResult `xml:"skipped"`
-		Out     *junitText   `xml:"system-out"`
-	}
-	junitResult struct {
-		Message string `xml:"message,attr"`
-		Type    string `xml:"type,attr,omitempty"`
-		Text    string `xml:",innerxml"`
-	}
-	junitText struct {
-		Text string `xml:",innerxml"`
+		name string
+		// outcome is failure, error or skipped, or nothing for a case that passed.
+		outcome       markup
+		message, kind string
+		// lines say more: below the outcome, or where told is set beside it.
+		lines []string
+		told  bool
 	}
 )
 
@@ -57,30 +34,87 @@ type (
 // "verdict" and one for each demand on each digest. A denial is a failure, what could
 // not be checked is an error, and what an exception skips is skipped.
 func (r *Report) WriteJUnit(w io.Writer) error {
-	document := junitSuites{Name: Plain("hallmark verify: " + r.Policy.Name + " " + r.Policy.Digest.String())}
+	suites := make([]junitSuite, 0, len(r.Images))
+	var all junitCounts
 	for _, image := range r.Images {
 		suite := r.junitSuite(image)
-		document.Tests += suite.Tests
-		document.Failures += suite.Failures
-		document.Errors += suite.Errors
-		document.Skipped += suite.Skipped
-		document.Suites = append(document.Suites, suite)
+		all.tests += suite.tests
+		all.failures += suite.failures
+		all.errors += suite.errors
+		all.skipped += suite.skipped
+		suites = append(suites, suite)
 	}
-	raw, err := xml.MarshalIndent(document, "", "  ")
-	if err != nil {
-		return fmt.Errorf("encoding a report: %w", err)
+	p := &page{}
+	p.put("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n")
+	p.put("<testsuites name=\"{}\"", "hallmark verify: "+r.Policy.Name+" "+r.Policy.Digest.String())
+	p.counts(all)
+	p.put(">")
+	for _, suite := range suites {
+		p.suite(instant(r.Time), suite)
 	}
-	if _, err := w.Write(append([]byte(xml.Header), append(raw, '\n')...)); err != nil {
+	if len(suites) > 0 {
+		p.put("\n")
+	}
+	p.put("</testsuites>\n")
+	if _, err := w.Write(p.buffer.Bytes()); err != nil {
 		return fmt.Errorf("writing a report: %w", err)
 	}
 	return nil
 }
 
+func (p *page) counts(c junitCounts) {
+	p.put(` tests="{}" failures="{}" errors="{}" skipped="{}"`, strconv.Itoa(c.tests), strconv.Itoa(c.failures), strconv.Itoa(c.errors), strconv.Itoa(c.skipped))
+}
+
+func (p *page) suite(at string, s junitSuite) {
+	p.put("\n  <testsuite name=\"{}\"", s.name)
+	p.counts(s.junitCounts)
+	// The form has times without a zone; they are UTC.
+	p.put(" timestamp=\"{}\">\n    <properties>", strings.TrimSuffix(at, "Z"))
+	for _, property := range s.properties {
+		p.put("\n      <property name=\"{}\" value=\"{}\"></property>", property[0], property[1])
+	}
+	p.put("\n    </properties>")
+	for _, c := range s.cases {
+		p.testcase(s.name, c)
+	}
+	p.put("\n  </testsuite>")
+}
+
+func (p *page) testcase(class string, c junitCase) {
+	p.put("\n    <testcase classname=\"{}\" name=\"{}\">", class, c.name)
+	empty := true
+	if c.outcome != "" {
+		empty = false
+		p.put("\n      <")
+		p.put(c.outcome)
+		p.put(" message=\"{}\"", c.message)
+		p.putIf(c.kind, " type=\"{}\"")
+		p.put(">")
+		if !c.told {
+			p.lines(c.lines)
+		}
+		p.put("</")
+		p.put(c.outcome)
+		p.put(">")
+	}
+	if c.told && len(c.lines) > 0 {
+		empty = false
+		p.put("\n      <system-out>")
+		p.lines(c.lines)
+		p.put("</system-out>")
+	}
+	if !empty {
+		p.put("\n    ")
+	}
+	p.put("</testcase>")
+}
+
 func (r *Report) junitSuite(i *Image) junitSuite {
-	s := junitSuite{Name: Plain(i.Image), Timestamp: r.Time.UTC().Format("2006-01-02T15:04:05")}
+	s := junitSuite{name: i.Image}
 	property := func(name, value string) {
 		if value != "" {
-			s.Properties = append(s.Properties, junitProperty{name, Plain(value)})
+			s.properties = append(s.properties, [2]string{name, value})
 		}
 	}
 	property("verdict", i.Verdict.String())
@@ -104,55 +138,36 @@ func (r *Report) junitSuite(i *Image) junitSuite {
 	for _, weakened := range r.Insecure {
 		property("insecure", weakened)
 	}
-	s.add(i.Verdict, string(i.Reason), nil, junitCase{Class: s.Name, Name: "verdict"}, imageLines(i))
+	s.add("verdict", i.Verdict, string(i.Reason), nil, imageLines(i))
 	for n := range i.Demands {
 		d := &i.Demands[n]
 		name := d.Name
 		if on := target(i, d); on != "" {
 			name += " on " + on
 		}
-		s.add(d.Verdict, string(d.Reason), d.Skipped, junitCase{Class: s.Name, Name: Plain(name)}, demandLines(i, d))
+		s.add(name, d.Verdict, string(d.Reason), d.Skipped, demandLines(i, d))
 	}
 	return s
 }
 
 // add adds a case with its outcome; lines say more.
-func (s *junitSuite) add(v policy.Verdict, reason string, skipped *policy.Skipped, c junitCase, lines []string) {
-	result := &junitResult{Message: Plain(cmp.Or(reason, verdictWord(v))), Type: Plain(reason), Text: xmlText(lines)}
-	s.Tests++
+func (s *junitSuite) add(name string, v policy.Verdict, reason string, skipped *policy.Skipped, lines []string) {
+	c := junitCase{name: name, message: cmp.Or(reason, verdictWord(v)), kind: reason, lines: lines}
+	s.tests++
 	switch {
 	case skipped != nil:
-		result.Message, result.Type = Plain(describeSkipped(skipped)), ""
-		c.Skipped, c.Out, result.Text = result, xmlOut(lines), ""
-		s.Skipped++
+		c.outcome, c.message, c.kind, c.told = "skipped", describeSkipped(skipped), "", true
+		s.skipped++
 	case v == policy.Allow:
-		c.Out = xmlOut(lines)
+		c.told = true
 	case v == policy.Deny:
-		c.Failure = result
-		s.Failures++
+		c.outcome = "failure"
+		s.failures++
 	default:
-		c.Error = result
-		s.Errors++
+		c.outcome = "error"
+		s.errors++
 	}
-	s.Cases = append(s.Cases, c)
-}
-
-// xmlText makes lines the content of an element. encoding/xml would write line ends as
-// &#xA;.
-func xmlText(lines []string) string {
-	var b bytes.Buffer
-	for _, line := range lines {
-		b.WriteByte('\n')
-		xml.EscapeText(&b, []byte(line)) // a Buffer takes everything
-	}
-	return b.String()
-}
-
-func xmlOut(lines []string) *junitText {
-	if len(lines) == 0 {
-		return nil
-	}
-	return &junitText{xmlText(lines)}
+	s.cases = append(s.cases, c)
 }
 
 // imageLines says all about an image that its demands do not say.
