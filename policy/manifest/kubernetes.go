@@ -14,36 +14,54 @@ import (
 
 // yaml reads a file of YAML or JSON documents.
 func (r *reader) yaml(format Format) {
+	var strangers []*value
 	known := false
 	r.documents(func(root *value) {
-		_, hasVersion := root.field("apiVersion").text()
-		_, hasKind := root.field("kind").text()
-		object, services := hasVersion && hasKind, root.field("services") != nil || root.field("include") != nil
-		found := format
-		if found == FormatAny {
-			switch {
-			case object:
-				found = FormatKubernetes
-			case services && root.field("apiVersion") == nil && root.field("kind") == nil:
-				found = FormatCompose
-			}
-		}
-		if !known {
-			r.file.Format = found
-		}
-		known = true
+		found := formatOf(root, format)
 		switch found {
 		case FormatKubernetes:
 			r.kubernetes(root)
 		case FormatCompose:
 			r.compose(root)
 		default:
-			r.fault(root.node.Line, root.node.Column, "", r.formatHint(), "%w", ErrFormat)
+			strangers = append(strangers, root)
+			return
 		}
+		if !known {
+			r.file.Format = found
+		}
+		known = true
 	})
-	if !known && len(r.faults) == 0 {
+	if len(r.faults) > 0 {
+		known = true // it was meant to be one
+	}
+	for _, root := range strangers[:min(len(strangers), maxFaults)] {
+		if known {
+			r.fault(root.node.Line, root.node.Column, "", r.formatHint(), "this document holds no Kubernetes object and is no Compose file")
+			continue
+		}
+		r.fault(root.node.Line, root.node.Column, "", r.formatHint(), "%w", ErrFormat)
+	}
+	if !known && len(strangers) == 0 {
 		r.fault(1, 1, "", r.formatHint(), "%w", ErrFormat)
 	}
+}
+
+// formatOf tells what a document is, where the caller does not.
+func formatOf(root *value, format Format) Format {
+	if format != FormatAny {
+		return format
+	}
+	version, kind := root.field("apiVersion"), root.field("kind")
+	_, hasVersion := version.text()
+	_, hasKind := kind.text()
+	switch {
+	case hasVersion && hasKind:
+		return FormatKubernetes
+	case version == nil && kind == nil && (root.field("services") != nil || root.field("include") != nil):
+		return FormatCompose
+	}
+	return FormatAny
 }
 
 func (r *reader) formatHint() string {

@@ -212,7 +212,7 @@ func TestRefusedYAML(t *testing.T) {
 		"a text":                 {"hello\n", "no Kubernetes object"},
 		"empty":                  {"# nothing\n", "no Kubernetes object"},
 		"kind without version":   {"kind: Pod\nspec: {containers: [{image: a}]}\n", "no Kubernetes object"},
-		"second is no object":    {pod("a") + "---\nhello: world\n", "pod.yaml:9: it holds no"},
+		"second is no object":    {pod("a") + "---\nhello: world\n", "pod.yaml:9: this document holds no"},
 		"two JSON values":        {`{"apiVersion":"v1","kind":"Pod"}{"apiVersion":"v1","kind":"Pod"}`, "reading YAML"},
 		"Latin-1":                {pod("a") + "# \xe9\n", "not UTF-8"},
 		"UTF-16":                 {"\xff\xfea\x00", "not UTF-8"},
@@ -318,6 +318,12 @@ func TestFormats(t *testing.T) {
 	}
 	if _, err := manifest.Read("values.yaml", []byte("image: {repository: a}\n"), manifest.Options{}); !errors.Is(err, manifest.ErrFormat) {
 		t.Errorf("values of a chart: %v", err)
+	}
+	// A folder's walker passes over what is no manifest, and never what holds one.
+	for _, text := range []string{pod("a") + "---\nx: y\n", "x: y\n---\n" + pod("a"), "x: y\n---\nx: {{ y }\n", "x: y\n---\nservices: {a: {image: 7}}\n"} {
+		if _, err := manifest.Read("x.yaml", []byte(text), manifest.Options{}); err == nil || errors.Is(err, manifest.ErrFormat) {
+			t.Errorf("%q: %v", text, err)
+		}
 	}
 	if _, err := manifest.Read("x.yaml", []byte("services: {a: {image: b}}"), manifest.Options{Format: manifest.FormatKubernetes}); err == nil {
 		t.Error("a Compose file is taken for an object")

@@ -128,6 +128,9 @@ func (p *page) image(n int, i *Image, only bool) {
 		p.put("</dd>")
 	}
 	p.putIf(i.Name, "\n<dt>Name</dt><dd>{}</dd>")
+	for _, place := range i.places() {
+		p.put("\n<dt>In</dt><dd>{}</dd>", place)
+	}
 	if i.Rule == "" {
 		p.put("\n<dt>Rule</dt><dd>none</dd>")
 	} else {

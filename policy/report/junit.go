@@ -123,6 +123,9 @@ func (r *Report) junitSuite(i *Image) junitSuite {
 	property("digest", i.Digest.String())
 	property("platform", i.Platform)
 	property("rule", i.Rule)
+	for _, place := range i.places() {
+		property("location", place)
+	}
 	property("policy", r.Policy.Name)
 	property("policyDigest", r.Policy.Digest.String())
 	if !i.Until.IsZero() {

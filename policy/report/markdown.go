@@ -116,6 +116,9 @@ func (m *markdown) overview(images []*Image) {
 
 func (m *markdown) image(i *Image) {
 	fmt.Fprintf(&m.buffer, "### %s %s\n\n", verdictMark(i.Verdict), code(i.Image))
+	for _, place := range i.places() {
+		m.item(0, "in", place)
+	}
 	if i.Warned != nil {
 		m.item(0, "warned", describeWarned(i.Warned))
 	}

@@ -94,6 +94,9 @@ type Image struct {
 	// Platform is the platform whose manifest below an index was judged.
 	Platform string `json:"platform,omitempty"`
 	policy.Decision
+	// Locations are the places of files that ask for the image; none where the command
+	// line or a request did.
+	Locations []Location `json:"locations,omitempty"`
 	// Unseen are the places that could not be looked at.
 	Unseen []Unseen `json:"unseen,omitempty"`
 	// Cached tells that the decision was made for an earlier question.

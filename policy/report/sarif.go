@@ -133,15 +133,28 @@ func (s *sarif) add(i, bare *Image, at int, d *policy.Demand) {
 	sum := sha256.Sum256([]byte(strings.Join(append(key, id), "\n")))
 	s.run.Results = append(s.run.Results, sarifResult{
 		RuleID: id, RuleIndex: index, Kind: kind, Level: level, Message: message(text.String()),
-		Locations: []sarifLocation{{
-			Physical: sarifPhysical{sarifURI{URI: imageURI(i.Image), Index: &at}},
-			Logical:  []sarifLogical{{Name: Plain(logical), Kind: "container image"}},
-		}},
+		Locations: sarifLocations(i, at, []sarifLogical{{Name: Plain(logical), Kind: "container image"}}),
 		// The digest is left out: the next build's refusal is the same one.
 		Fingerprints: map[string]string{"hallmark/v1": hex.EncodeToString(sum[:])},
 		Suppressions: suppressed,
 		Properties:   sarifResultBag{bare, d},
 	})
+}
+
+// sarifLocations are the places in files that ask for the image, where there are any:
+// code hosts show a result at its first one. Otherwise it is the image itself.
+func sarifLocations(i *Image, at int, logical []sarifLogical) []sarifLocation {
+	if len(i.Locations) == 0 {
+		return []sarifLocation{{Physical: sarifPhysical{Artifact: sarifURI{URI: imageURI(i.Image), Index: &at}}, Logical: logical}}
+	}
+	var all []sarifLocation
+	for _, l := range i.Locations[:min(len(i.Locations), maxLocations)] {
+		all = append(all, sarifLocation{
+			Physical: sarifPhysical{sarifURI{URI: fileURI(l.File)}, &sarifRegion{StartLine: max(l.Line, 1), StartColumn: max(l.Column, 0)}},
+			Logical:  logical,
+		})
+	}
+	return all
 }
 
 // rule returns the name and place of a reason among the rules.

@@ -95,6 +95,9 @@ func (t *text) image(r *Report, i *Image) {
 		}
 		t.field("digest", value)
 	}
+	for _, place := range i.places() {
+		t.field("in", place)
+	}
 	rule := "no rule"
 	if i.Rule != "" {
 		rule = "rule " + i.Rule
