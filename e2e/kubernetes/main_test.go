@@ -99,6 +99,7 @@ func run(m *testing.M) (code int, err error) {
 	defer forget()
 
 	config.QPS = -1 // the tests measure the server, not the client's own throttle
+	config.WarningHandler = rest.NoWarnings{}
 	started.config = config
 	if started.client, err = kubernetes.NewForConfig(config); err != nil {
 		return 0, err

@@ -91,7 +91,7 @@ func TestRequireDigest(t *testing.T) {
 	effective(t, namespace)
 	pods := in(t, namespace, "pods/v1")
 	_, err := pods.make(pod("tag", good.TagRef()))
-	refused(t, err, good.TagRef(), "digest")
+	refused(t, err, good.TagRef(), "a tag alone is not allowed", good.Digest.String())
 	_, err = pods.make(pod("digest", good.Ref()))
 	allowed(t, err)
 	_, err = pods.make(pod("both", good.TagRef()+"@"+good.Digest.String()))

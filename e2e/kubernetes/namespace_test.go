@@ -17,15 +17,21 @@ func TestNamespacePolicies(t *testing.T) {
 	openToAll := `apiVersion: hallmark.dev/v1alpha1
 kind: TrustPolicy
 metadata: {name: loose}
-rules: []
-unmatched: allow
+signers:
+  release: {keys: [{file: keys/release.pub}]}
+rules:
+  - name: all
+    images: ["**"]
+    mode: warn
+    require: {signatures: {from: [release]}}
+unmatched: warn
 `
 	v := serve(t, i.policy(), settings{
 		flags: []string{"--namespace-policies", "FOLDER/namespaces"},
 		files: map[string]string{
-			"namespaces/" + tight + ".yaml": signedOnly("tight", i.Host()+"/team/*"),
+			"namespaces/" + tight + ".yaml": strings.Replace(signedOnly("tight", i.Host()+"/team/*"), "release.pub", "keys/release.pub", 1),
 			"namespaces/" + loose + ".yaml": openToAll,
-			"namespaces/release.pub":        releaseKey(t).public,
+			"namespaces/keys/release.pub":        releaseKey(t).public,
 		},
 	})
 	register(t, v.address, v.authority, nil, tight, loose, without)
@@ -138,6 +144,6 @@ func TestDryRun(t *testing.T) {
 		t.Errorf("the namespace holds %v, %v", list.Items, err)
 	}
 	if got := v.decisions(bad, `"dryRun":true`); len(got) == 0 {
-		t.Errorf("the decision log does not tell that it was a dry run:\n%s", v.output())
+		t.Errorf("the decision log does not tell that it was a dry run:\n%s", v.last())
 	}
 }

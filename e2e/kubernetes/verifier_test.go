@@ -118,7 +118,7 @@ func (v *verifier) start(s settings) {
 	v.eventually("the server is ready", func() bool {
 		select {
 		case <-v.ended:
-			v.t.Fatalf("hallmark-verify ended at once:\n%s", v.output())
+			v.t.Fatalf("hallmark-verify ended at once:\n%s", v.last())
 		default:
 		}
 		status, _, err := v.get("/readyz")
@@ -142,7 +142,7 @@ func (v *verifier) stop() {
 	select {
 	case <-v.ended:
 	case <-time.After(time.Minute):
-		v.t.Fatalf("hallmark-verify did not end on SIGTERM:\n%s", v.output())
+		v.t.Fatalf("hallmark-verify did not end on SIGTERM:\n%s", v.last())
 	}
 }
 
@@ -157,6 +157,13 @@ func (v *verifier) output() string {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	return v.log.String()
+}
+
+// last is the end of the output, for a test's failure message.
+func (v *verifier) last() string {
+	const most = 4000
+	said := v.output()
+	return said[max(0, len(said)-most):]
 }
 
 // decisions returns the lines of the decision log that hold all of parts.
@@ -197,7 +204,7 @@ func (v *verifier) eventually(what string, holds func() bool) {
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
-	v.t.Fatalf("waited for a minute, in vain: %s\n%s", what, v.output())
+	v.t.Fatalf("waited for a minute, in vain: %s\n%s", what, v.last())
 }
 
 func freeAddress(t testing.TB) string {
