@@ -7,10 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"mime"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -58,13 +60,7 @@ func routes() map[string]endpoint {
 var byPath = routes()
 
 // endpoints are the paths, for labels.
-func endpoints() []string {
-	var all []string
-	for path := range routes() {
-		all = append(all, path)
-	}
-	return all
-}
+func endpoints() []string { return slices.Sorted(maps.Keys(routes())) }
 
 // serve answers on the address of the service.
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) { s.answer(w, r, false) }
