@@ -91,7 +91,7 @@ func pickPlatform(leaves []oci.Descriptor, wanted string) (oci.Descriptor, error
 		if name == "" {
 			continue
 		}
-		names = append(names, name)
+		names = append(names, shortName(name))
 		switch {
 		case name == wanted:
 			exact = append(exact, d)
@@ -116,6 +116,14 @@ func pickPlatform(leaves []oci.Descriptor, wanted string) (oci.Descriptor, error
 	return oci.Descriptor{}, fmt.Errorf("choosing %s: %w; the index has %s", wanted, errNoPlatform, strings.Join(names, ", "))
 }
 
+// shortName is the beginning of a platform's name; an honest one fits.
+func shortName(name string) string {
+	if len(name) > 40 {
+		return strings.ToValidUTF8(name[:40], "") + "…"
+	}
+	return name
+}
+
 // checkPlatform compares an image's own configuration with the wanted platform.
 func (j *judging) checkPlatform(ctx context.Context, wanted string) error {
 	raw, err := j.target.Source.Blob(ctx, j.target.Reference, j.manifest.Config, maxConfigBytes)
@@ -127,7 +135,7 @@ func (j *judging) checkPlatform(ctx context.Context, wanted string) error {
 		return fmt.Errorf("reading the image's configuration: %w: %w", oci.ErrMediaType, err)
 	}
 	if name := own.String(); name != wanted && !(strings.Count(wanted, "/") == 1 && strings.HasPrefix(name, wanted+"/")) {
-		return fmt.Errorf("choosing %s: %w; the image is for %s", wanted, errNoPlatform, name)
+		return fmt.Errorf("choosing %s: %w; the image is for %s", wanted, errNoPlatform, shortName(name))
 	}
 	return nil
 }

@@ -67,9 +67,9 @@ type refusedError struct {
 // Error implements error.
 func (e *refusedError) Error() string {
 	if e.reach == ReachNothing {
-		return "connection to " + e.host + " " + ErrOffline.Error() + "=all, which allows none"
+		return "connection to " + short(e.host) + " " + ErrOffline.Error() + "=all, which allows none"
 	}
-	return "connection to " + e.host + " " + ErrOffline.Error() + ", which allows the registries of the named images only"
+	return "connection to " + short(e.host) + " " + ErrOffline.Error() + ", which allows the registries of the named images only"
 }
 
 // Unwrap returns the two kinds of the error.

@@ -34,7 +34,8 @@ const (
 	defaultTimeout  = 30 * time.Second // of one request for a manifest or a list
 	blobTimeout     = 30 * time.Minute // of one streamed layer
 	pingTimeout     = 15 * time.Second
-	maxShort        = 1 << 16 // bytes that are read of a ping's answer or of an error
+	maxHeaderBytes  = 64 << 10 // of an answer; a signed address of a blob store has 2 kB
+	maxShort        = 1 << 16  // bytes that are read of a ping's answer or of an error
 )
 
 // Options say how registries are reached. The zero value is right for most: TLS
@@ -127,16 +128,17 @@ func NewClient(o Options) *Client {
 	inner := o.Transport
 	if inner == nil {
 		inner = &http.Transport{
-			Proxy:                 o.Proxy,
-			DialContext:           c.border.dial,
-			TLSClientConfig:       &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: o.RootCAs},
-			TLSHandshakeTimeout:   10 * time.Second,
-			ResponseHeaderTimeout: o.Timeout,
-			MaxConnsPerHost:       maxConnsPerHost,
-			MaxIdleConnsPerHost:   maxConnsPerHost,
-			IdleConnTimeout:       time.Minute,
-			ForceAttemptHTTP2:     true,
-			DisableCompression:    true, // the bytes that are hashed are the bytes that were sent
+			Proxy:                  o.Proxy,
+			DialContext:            c.border.dial,
+			TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: o.RootCAs},
+			MaxResponseHeaderBytes: maxHeaderBytes,
+			TLSHandshakeTimeout:    10 * time.Second,
+			ResponseHeaderTimeout:  o.Timeout,
+			MaxConnsPerHost:        maxConnsPerHost,
+			MaxIdleConnsPerHost:    maxConnsPerHost,
+			IdleConnTimeout:        time.Minute,
+			ForceAttemptHTTP2:      true,
+			DisableCompression:     true, // the bytes that are hashed are the bytes that were sent
 		}
 	}
 	c.base = transport.NewUserAgent(&guard{inner: &retrier{inner: counting{inner}}, allowHTTP: c.allowsHTTP, border: c.border}, o.UserAgent)

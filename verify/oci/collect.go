@@ -173,7 +173,7 @@ func (c *collector) platform(ctx context.Context, index *Manifest) (*Manifest, e
 			return c.fetch(ctx, d)
 		}
 		if d.Platform != nil {
-			names = append(names, d.Platform.String())
+			names = append(names, short(d.Platform.String()))
 		}
 	}
 	return nil, fmt.Errorf("collecting %s: %w: no platform %s; there are %q", c.ref, ErrNotFound, c.options.Platform, names)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 )
@@ -40,6 +41,9 @@ func classify(err error) error {
 	if err == nil {
 		return nil
 	}
+	if text := err.Error(); len(text) > maxErrorText {
+		err = &longError{strings.ToValidUTF8(text[:maxErrorText], "") + "…", err}
+	}
 	for _, known := range []error{ErrRedirectRefused, ErrHostRefused, ErrReference, ErrLimit, ErrUnauthorized, ErrNotFound, ErrUnreachable} {
 		if errors.Is(err, known) {
 			return err
@@ -53,6 +57,29 @@ func classify(err error) error {
 		return statusError(answer.StatusCode, err)
 	}
 	return fmt.Errorf("%w: %w", ErrUnreachable, err)
+}
+
+// Limits on the words of somebody else in errors. Reports keep errors of many places.
+const (
+	maxErrorText = 1024 // an address with a digest, and a sentence, of a transport's error
+	maxQuoted    = 120  // a few words
+)
+
+// longError is an error whose text was cut.
+type longError struct {
+	text string
+	err  error
+}
+
+func (e *longError) Error() string { return e.text }
+func (e *longError) Unwrap() error { return e.err }
+
+// short returns the beginning of somebody else's text.
+func short(text string) string {
+	if len(text) > maxQuoted {
+		return strings.ToValidUTF8(text[:maxQuoted], "") + "…"
+	}
+	return text
 }
 
 // statusError names the kind of an HTTP status that is no success.

@@ -30,7 +30,7 @@ func allowedHosts(list []string) allowed {
 // as [Options.Hosts] takes it: no scheme, no path, no pattern.
 func CheckHost(host string) error {
 	if _, err := canonicalHost(host); err != nil {
-		return fmt.Errorf("reading the registry host %q: %w: %w", host, ErrReference, err)
+		return fmt.Errorf("reading the registry host %q: %w: %w", short(host), ErrReference, err)
 	}
 	return nil
 }

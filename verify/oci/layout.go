@@ -108,14 +108,14 @@ func scanArchive(file *os.File) (map[string][2]int64, error) {
 		}
 		name := path.Clean(header.Name)
 		if !fs.ValidPath(name) {
-			return nil, fmt.Errorf("%w: a file is named %q", ErrMediaType, header.Name)
+			return nil, fmt.Errorf("%w: a file is named %q", ErrMediaType, short(header.Name))
 		}
 		offset, err := file.Seek(0, io.SeekCurrent)
 		if err != nil {
 			return nil, err
 		}
 		if _, twice := sections[name]; twice {
-			return nil, fmt.Errorf("%w: it holds %q twice", ErrAmbiguous, name)
+			return nil, fmt.Errorf("%w: it holds %q twice", ErrAmbiguous, short(name))
 		}
 		sections[name] = [2]int64{offset, header.Size}
 	}

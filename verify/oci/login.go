@@ -205,10 +205,10 @@ func checkRealm(realm, registry, scheme string) error {
 	switch {
 	case target.Scheme == "https", target.Scheme == "http" && scheme == "http" && same:
 	default:
-		return fmt.Errorf("%w: credentials do not go to the token server %s://%s", ErrRedirectRefused, target.Scheme, target.Host)
+		return fmt.Errorf("%w: credentials do not go to the token server %s://%s", ErrRedirectRefused, short(target.Scheme), short(target.Host))
 	}
 	if !same && InternalAddress(target.Hostname()) {
-		return fmt.Errorf("%w: the token server is at the internal address %s", ErrRedirectRefused, target.Host)
+		return fmt.Errorf("%w: the token server is at the internal address %s", ErrRedirectRefused, short(target.Host))
 	}
 	return nil
 }

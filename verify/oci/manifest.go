@@ -197,7 +197,7 @@ func misspelt(raw []byte, known []string) ([]strictjson.Field, error) {
 	for _, field := range fields {
 		for _, key := range known {
 			if field.Key != key && strings.EqualFold(field.Key, key) {
-				return nil, fmt.Errorf("key %q in place of %q", field.Key, key)
+				return nil, fmt.Errorf("key %q in place of %q", short(field.Key), key)
 			}
 		}
 	}
@@ -213,13 +213,13 @@ func agreedType(header, body string) (string, error) {
 		header = body
 	}
 	if body != "" && header != body {
-		return "", fmt.Errorf("%w: sent as %q, calls itself %q", ErrMediaType, header, body)
+		return "", fmt.Errorf("%w: sent as %q, calls itself %q", ErrMediaType, short(header), short(body))
 	}
 	switch header {
 	case TypeImage, TypeIndex, TypeDockerImage, TypeDockerIndex:
 		return header, nil
 	}
-	return "", fmt.Errorf("%w: %q", ErrMediaType, header)
+	return "", fmt.Errorf("%w: %q", ErrMediaType, short(header))
 }
 
 // checkDescriptors checks all descriptors of a manifest.

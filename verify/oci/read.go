@@ -104,7 +104,7 @@ func (c *Client) TagManifestETag(ctx context.Context, r Reference, tag string) (
 	ctx, cancel := context.WithTimeout(ctx, c.options.Timeout)
 	defer cancel()
 	if !tagText.MatchString(tag) {
-		return nil, "", fmt.Errorf("fetching tag %q: %w: it is no tag", tag, ErrReference)
+		return nil, "", fmt.Errorf("fetching tag %q: %w: it is no tag", short(tag), ErrReference)
 	}
 	m, etag, err := c.fetchManifest(ctx, r, tag, Descriptor{Size: -1})
 	if err != nil {
@@ -156,7 +156,7 @@ func (c *Client) fetchManifest(ctx context.Context, r Reference, name string, wa
 		return nil, "", err
 	}
 	if want.MediaType != "" && want.MediaType != m.MediaType {
-		return nil, "", fmt.Errorf("%w: the descriptor says %q, the manifest %q", ErrMediaType, want.MediaType, m.MediaType)
+		return nil, "", fmt.Errorf("%w: the descriptor says %q, the manifest %q", ErrMediaType, short(want.MediaType), m.MediaType)
 	}
 	if !want.Digest.IsZero() {
 		m.Digest = want.Digest

@@ -151,7 +151,7 @@ func readReferrers(answer *http.Response, page int) (list []Descriptor, next str
 		return nil, "", err
 	}
 	if sent := mediaTypeOf(answer); sent != TypeIndex && sent != "application/json" {
-		return nil, "", fmt.Errorf("%w: the list of referrers came as %q", ErrUnreachable, sent)
+		return nil, "", fmt.Errorf("%w: the list of referrers came as %q", ErrUnreachable, short(sent))
 	}
 	m, err := ParseManifest(raw, TypeIndex)
 	if err != nil {
@@ -206,10 +206,10 @@ func relatesNext(parameters string) bool {
 func nextPage(current *url.URL, next string) (*url.URL, error) {
 	target, err := current.Parse(next)
 	if err != nil {
-		return nil, fmt.Errorf("%w: the link to the next page: %w", ErrUnreachable, err)
+		return nil, fmt.Errorf("%w: the link to the next page: %w", ErrUnreachable, classify(err))
 	}
 	if target.Scheme != current.Scheme || target.Host != current.Host || target.User != nil {
-		return nil, fmt.Errorf("%w: the next page is on %s", ErrRedirectRefused, target.Host)
+		return nil, fmt.Errorf("%w: the next page is on %s", ErrRedirectRefused, short(target.Host))
 	}
 	if target.String() == current.String() {
 		return nil, fmt.Errorf("%w: the next page is this page", ErrLimit)

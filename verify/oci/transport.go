@@ -35,10 +35,10 @@ func (g *guard) RoundTrip(request *http.Request) (*http.Response, error) {
 	case "https":
 	case "http":
 		if !g.allowHTTP(request.URL.Host) {
-			return nil, fmt.Errorf("%w: %s is not reached without TLS", ErrRedirectRefused, request.URL.Host)
+			return nil, fmt.Errorf("%w: %s is not reached without TLS", ErrRedirectRefused, short(request.URL.Host))
 		}
 	default:
-		return nil, fmt.Errorf("%w: scheme %q", ErrRedirectRefused, request.URL.Scheme)
+		return nil, fmt.Errorf("%w: scheme %q", ErrRedirectRefused, short(request.URL.Scheme))
 	}
 	return g.inner.RoundTrip(request)
 }
@@ -52,13 +52,13 @@ func checkRedirect(next *http.Request, via []*http.Request) error {
 	}
 	previous, first := via[len(via)-1].URL, via[0].URL
 	if previous.Scheme == "https" && next.URL.Scheme != "https" {
-		return fmt.Errorf("%w: from https to %s", ErrRedirectRefused, next.URL.Scheme)
+		return fmt.Errorf("%w: from https to %s", ErrRedirectRefused, short(next.URL.Scheme))
 	}
 	if next.URL.Host != first.Host {
 		next.Header.Del("Authorization")
 		next.Header.Del("Cookie")
 		if InternalAddress(next.URL.Hostname()) && !InternalAddress(first.Hostname()) {
-			return fmt.Errorf("%w: to the internal address %s", ErrRedirectRefused, next.URL.Hostname())
+			return fmt.Errorf("%w: to the internal address %s", ErrRedirectRefused, short(next.URL.Hostname()))
 		}
 	}
 	return nil
