@@ -52,7 +52,7 @@ func (c *cursor) key() (string, error) {
 // skip passes over a value and returns its bytes.
 func (c *cursor) skip() []byte {
 	first := c.peek()
-	start := c.at
+	start := min(c.at, len(c.raw))
 	switch first {
 	case '"':
 		c.at = closing(c.raw, c.at)
@@ -78,8 +78,11 @@ func (c *cursor) skip() []byte {
 			c.at++
 		}
 	}
-	c.at = min(c.at, len(c.raw))
-	return c.raw[start:c.at]
+	end := min(c.at, len(c.raw))
+	if c.at = end; end == start {
+		c.at++ // only in what is no JSON: go on, so that there is an end
+	}
+	return c.raw[start:end]
 }
 
 // closing returns the index behind the quote that ends the string at start.
