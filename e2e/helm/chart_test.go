@@ -32,7 +32,7 @@ var variants = map[string]string{
 	"exemptions":   `exemptions: [{name: cni, namespaces: [kube-system], images: ["registry.example/cni/**"], kinds: [apps/DaemonSet], reason: "the network starts first", until: "2027-01-31"}, {name: old, namespaces: [old], reason: "ticket 123", until: "2027-01-31T12:00:00Z"}]`,
 	"bare":         `{networkPolicy: {enabled: false}, podDisruptionBudget: {enabled: false}, priorityClassName: "", goMemLimit: "", webhook: {admitOwnImage: false}}`,
 	"placed":       `{nodeSelector: {pool: system}, tolerations: [{key: a, operator: Exists}], topologySpreadConstraints: [{maxSkew: 2, topologyKey: zone, whenUnsatisfiable: DoNotSchedule}], podLabels: {a: b}, podAnnotations: {c: d}, replicas: 5}`,
-	"registries":   `{registry: {credentialsSecret: login, caConfigMap: ca}, server: {registries: ["registry.example:5000", "[::1]:5000"], requireDigest: true, tagFreshness: 30s, extraArgs: ["--x=y"]}, tls: {clientCAConfigMap: apiserver}}`,
+	"registries":   `{registry: {credentialsSecret: login, caConfigMap: ca}, server: {registries: ["registry.example:5000", "[::1]:5000"], requireDigest: true, tagFreshness: 30s, extraArgs: ["--rate=100"]}, tls: {clientCAConfigMap: apiserver}}`,
 	"strict net":   `networkPolicy: {webhookFrom: [{ipBlock: {cidr: 10.0.0.0/24}}], metricsFrom: [{namespaceSelector: {matchLabels: {a: b}}}], egressCIDRs: [], extraEgress: [{to: [{podSelector: {}}]}]}`,
 }
 

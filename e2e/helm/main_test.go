@@ -26,15 +26,36 @@ const (
 	namespace = "hallmark-system"
 )
 
-var helm string
+// helm and verifier are the programs.
+var helm, verifier string
 
 func TestMain(m *testing.M) {
-	var err error
-	if helm, err = build(); err != nil {
-		fmt.Fprintln(os.Stderr, "building helm:", err)
+	dir, err := os.MkdirTemp("", "hallmark-e2e-helm-")
+	if err == nil {
+		helm, err = build()
+	}
+	if err == nil {
+		verifier, err = buildVerifier(dir)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "preparing the tests:", err)
 		os.Exit(1)
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	os.RemoveAll(dir)
+	os.Exit(code)
+}
+
+// buildVerifier takes the program that the Makefile has built, or builds it.
+func buildVerifier(dir string) (string, error) {
+	if path := os.Getenv("HALLMARK_VERIFY"); path != "" {
+		return path, nil
+	}
+	path := filepath.Join(dir, "hallmark-verify")
+	command := exec.Command("go", "build", "-C", "../..", "-trimpath", "-tags", "grpcnotrace,nethttpomithttp2", "-o", path, "./cmd/hallmark-verify")
+	command.Env = append(os.Environ(), "CGO_ENABLED=0")
+	command.Stdout, command.Stderr = os.Stderr, os.Stderr
+	return path, command.Run()
 }
 
 // build builds helm once and keeps it in the user's cache. Helm's own package is heavy:
