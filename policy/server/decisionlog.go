@@ -163,7 +163,7 @@ func (l *decisionLog) verification(at time.Time, x *exchange, q *question, r *re
 func (l *decisionLog) request(at time.Time, x *exchange) requestLine {
 	line := requestLine{
 		Time: at.UTC(), Log: "request", Endpoint: x.path, Trace: x.span.TraceID(), Client: client(x.request), Remote: x.remote,
-		Millis: float64(at.Sub(x.started).Microseconds()) / 1000,
+		Millis: float64(time.Since(x.began).Microseconds()) / 1000,
 	}
 	x.work.mu.Lock()
 	defer x.work.mu.Unlock()

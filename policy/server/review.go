@@ -30,7 +30,7 @@ func (s *Server) review(x *exchange, answer func(context.Context, []byte) admiss
 		x.fail(http.StatusBadRequest, err.Error(), "")
 		return
 	}
-	ctx, cancel := context.WithDeadline(x.request.Context(), x.started.Add(allowed))
+	ctx, cancel := context.WithDeadline(x.request.Context(), x.began.Add(allowed))
 	defer cancel()
 	a := answer(ctx, body)
 	x.json(a.Status, a.Body)

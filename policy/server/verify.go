@@ -59,7 +59,7 @@ func (s *Server) verify(x *exchange) {
 		x.fail(http.StatusBadRequest, err.Error(), "")
 		return
 	}
-	ctx, cancel := context.WithDeadline(x.request.Context(), x.started.Add(allowed-reserve(allowed)))
+	ctx, cancel := context.WithDeadline(x.request.Context(), x.began.Add(allowed-reserve(allowed)))
 	defer cancel()
 	snapshot := s.options.Live.Current()
 	targets := make([]gate.Target, len(q.Images))
