@@ -8,9 +8,9 @@ import (
 
 // newRootCommand assembles the command tree. The root itself judges images.
 func newRootCommand(a *cli.App) *cobra.Command {
-	f := &cli.VerifyFlags{}
+	f, files := &cli.VerifyFlags{}, &fileFlags{}
 	cmd := &cobra.Command{
-		Use:   "hallmark-verify IMAGE…",
+		Use:   "hallmark-verify [IMAGE…] [-f FILE]…",
 		Short: "Decide whether images may run, under a policy or by a key",
 		Long: `Resolves each image once, finds its evidence, checks it, and lets the policy decide:
 the same verdicts, reports and exit codes as hallmark verify, from a program that can
@@ -24,6 +24,12 @@ identity. An attestation is not a signature. Keyless evidence is checked with
 for what it trusts. A rule that compares SBOMs with the content of images is not decided
 here, since no layers are read: hallmark verify does.
 
+-f FILE judges every image that Kubernetes manifests, rendered charts, Compose files or
+Dockerfiles ask for, each once, and the report says file and line. A file that cannot be
+read, or that asks for no image, ends with exit code 2 before anything is judged: render
+charts first. --pin then writes the digests that were judged behind the tags, and changes
+nothing else in the files; unless all images are allowed, nothing is written.
+
 Credentials come from docker's configuration and proxies from HTTPS_PROXY and its
 kin. Nothing else in the environment has a say. Put -- before names that come from
 somebody else: a name cannot be taken for a flag or a command then.
@@ -33,16 +39,19 @@ could not be checked; 64 wrong usage.`,
 		Example: `  hallmark-verify registry.example/app:1.2 --policy policy.yaml
   hallmark-verify registry.example/app@sha256:… --key release.pub
   hallmark-verify --policy policy.yaml --output sarif --output-file report.sarif -- "$IMAGE"
+  hallmark-verify --policy policy.yaml -f deploy/ -f Dockerfile --pin
+  helm template shop ./chart | hallmark-verify --policy policy.yaml -f -
   hallmark-verify registry.example/app:1.2 \
     --certificate-identity https://github.com/acme/app/.github/workflows/release.yml@refs/heads/main \
     --certificate-oidc-issuer https://token.actions.githubusercontent.com
   hallmark-verify registry.example/app:1.2 --policy oci://registry.example/policies/prod:v3 --policy-key policy.pub`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.Verify(cmd.Context(), f, args, cli.Extras{})
+			return files.verifyFiles(cmd.Context(), a, f, args)
 		},
 	}
 	f.Add(cmd)
+	files.add(cmd)
 	cli.CompleteFlag(cmd, "output", cli.ReportFormats...)
 	return a.Root(cmd, commands(a)...)
 }

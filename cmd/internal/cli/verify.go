@@ -29,6 +29,10 @@ type VerifyFlags struct {
 	Concurrency int
 	Timeout     time.Duration
 
+	// References are images beside those of the command line, which files ask for. Each
+	// names an image of a registry, also where it looks like a path on this machine.
+	References []string
+
 	// HaveImages and HavePolicy are set where these come from elsewhere, so that the
 	// command line need not name any.
 	HaveImages, HavePolicy bool
@@ -73,7 +77,7 @@ func (f *VerifyFlags) Check(images []string) error {
 		return Hint(UsageError("a certificate's identity contradicts --policy and --key"), "write the identity into the policy, or give --certificate-identity with --certificate-oidc-issuer alone")
 	case !f.HavePolicy && !f.Wants():
 		return Hint(UsageError("nothing says what is wanted of the images"), "give --policy FILE, --key FILE, or --certificate-identity with --certificate-oidc-issuer")
-	case len(images) == 0 && !f.PrintPolicy && !f.HaveImages:
+	case len(images)+len(f.References) == 0 && !f.PrintPolicy && !f.HaveImages:
 		return Hint(UsageError("no image was named"), "%s IMAGE… --policy FILE", f.command.CommandPath())
 	case f.Concurrency < 1:
 		return UsageError("--concurrency is at least 1, not %d", f.Concurrency)
@@ -162,10 +166,11 @@ func (a *App) Verify(ctx context.Context, f *VerifyFlags, images []string, extra
 	}
 	if f.PrintPolicy {
 		out := a.Stderr
-		if len(images) == 0 {
+		none := len(images)+len(f.References) == 0
+		if none {
 			out = a.Stdout
 		}
-		if _, err := out.Write(p.YAML()); err != nil || len(images) == 0 {
+		if _, err := out.Write(p.YAML()); err != nil || none {
 			return err
 		}
 	}
@@ -218,6 +223,9 @@ func (f *VerifyFlags) targets(g *gate.Gate, images []string) (targets []gate.Tar
 		}
 		open = append(open, layout)
 		targets = append(targets, gate.LayoutTarget(image, layout, f.As, pick))
+	}
+	for _, reference := range f.References {
+		targets = append(targets, g.Target(reference))
 	}
 	return targets, func() {
 		for _, layout := range open {
