@@ -31,7 +31,7 @@ unmatched: warn
 		files: map[string]string{
 			"namespaces/" + tight + ".yaml": strings.Replace(signedOnly("tight", i.Host()+"/team/*"), "release.pub", "keys/release.pub", 1),
 			"namespaces/" + loose + ".yaml": openToAll,
-			"namespaces/keys/release.pub":        releaseKey(t).public,
+			"namespaces/keys/release.pub":   releaseKey(t).public,
 		},
 	})
 	register(t, v.address, v.authority, nil, tight, loose, without)
@@ -77,12 +77,12 @@ exemptions:
     namespaces: [` + legacy + `]
     images: ["` + i.Host() + `/legacy/**"]
     reason: moves to signed builds
-    until: "2999-12-31"
+    until: 2999-12-31
   - name: past
     namespaces: [` + past + `]
     images: ["` + i.Host() + `/legacy/**"]
     reason: was to move
-    until: "2020-01-01"
+    until: 2020-01-01
 `})
 	register(t, v.address, v.authority, nil, legacy, past, elsewhere)
 	for _, namespace := range []string{legacy, past, elsewhere} {

@@ -11,8 +11,9 @@ import (
 // TestReplicas: three servers behind one address, one of them killed and one ended under
 // load. Nothing is wrongly allowed, what is asked of a dead server fails closed, and the
 // others go on.
+//
+// It runs alone, as TestLoad does: they take all there is of the machine.
 func TestReplicas(t *testing.T) {
-	t.Parallel()
 	i := newImages(t)
 	good, bad := i.signed("team/app", "1"), i.unsigned("team/bad", "1")
 	first := prepare(t, i.policy(), settings{})
@@ -103,7 +104,6 @@ func TestReplicas(t *testing.T) {
 // TestLoad asks with many Pods at a time, signed and not, of one server that is cold: each
 // answer is the right one (AD-25).
 func TestLoad(t *testing.T) {
-	t.Parallel()
 	i := newImages(t)
 	v := serve(t, i.policy(), settings{})
 	namespace := namespace(t, "load")
