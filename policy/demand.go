@@ -68,6 +68,20 @@ func undetermined(d Demand, missing []error) Demand {
 	return d
 }
 
+// Limits on what reports repeat of evidence, which may say a megabyte of anything.
+const (
+	maxTypeText   = 256  // a predicate type is an address
+	maxDetailText = 1024 // an error, with the names of a few things
+)
+
+// cut returns the beginning of a text, of at most n bytes and an ellipsis.
+func cut(text string, n int) string {
+	if len(text) <= n {
+		return text
+	}
+	return strings.ToValidUTF8(text[:n], "") + "…"
+}
+
 // attempt describes a fact as tried evidence.
 func attempt(f verify.Fact) Attempt {
 	kind := "signature"
@@ -77,7 +91,7 @@ func attempt(f verify.Fact) Attempt {
 			kind = f.Statement.PredicateType
 		}
 	}
-	a := Attempt{Origin: f.Origin.String(), Signer: f.Signer.String(), Type: kind, Checks: slices.Clone(f.Checks)}
+	a := Attempt{Origin: f.Origin.String(), Signer: f.Signer.String(), Type: cut(kind, maxTypeText), Checks: slices.Clone(f.Checks)}
 	a.witnesses(f)
 	return a
 }
@@ -90,15 +104,15 @@ func refused(r *verify.Rejection) Attempt {
 	}
 	detail := string(r.Step)
 	if r.Err != nil {
-		detail += ": " + r.Err.Error()
+		detail += ": " + cut(r.Err.Error(), maxDetailText)
 	}
 	if r.Found != "" {
-		detail += "; found " + r.Found
+		detail += "; found " + cut(r.Found, maxDetailText)
 	}
 	if r.Wanted != "" {
-		detail += "; wanted " + r.Wanted
+		detail += "; wanted " + cut(r.Wanted, maxDetailText)
 	}
-	return Attempt{Origin: r.Origin.String(), Type: kind, Reason: r.Reason, Detail: detail}
+	return Attempt{Origin: r.Origin.String(), Type: cut(kind, maxTypeText), Reason: r.Reason, Detail: detail}
 }
 
 // elsewhere refuses a fact about another digest. Package verify never lets one
