@@ -27,6 +27,7 @@ package live
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -93,6 +94,9 @@ type State struct {
 
 // Open makes the first load; its error is that of the policy.
 func Open(o Options) (*Live, error) {
+	if o.Policy == "" || o.Source == nil {
+		return nil, errors.New("loading policies: no policy is named, or there is nothing to look images up with")
+	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
