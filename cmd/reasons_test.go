@@ -16,7 +16,7 @@ func TestEveryReasonIsExplained(t *testing.T) {
 		t.Fatal(err)
 	}
 	found := 0
-	for _, dir := range []string{"../verify", "../policy"} {
+	for _, dir := range []string{"../verify", "../policy", "../policy/admission"} {
 		for _, file := range parseFolder(t, token.NewFileSet(), dir) {
 			ast.Inspect(file, func(node ast.Node) bool {
 				spec, isValue := node.(*ast.ValueSpec)

@@ -95,6 +95,19 @@ func TestEntry(t *testing.T) {
 	}
 }
 
+// TestEntryName: an object whose name the API server makes is logged by its start.
+func TestEntryName(t *testing.T) {
+	t.Parallel()
+	r := newReviewer(t, &judge{}, admission.Options{})
+	for metadata, want := range map[string]string{`{"generateName":"shop-"}`: "shop-*", `{"name":"shop-x2","generateName":"shop-"}`: "shop-x2", `{}`: "", `[]`: "", `{"name":7}`: ""} {
+		body := ask{Object: strings.Replace(pod("", good), `{"name":"x"}`, metadata, 1)}.body(t)
+		body = []byte(strings.Replace(string(body), `"name":"x","namespace"`, `"namespace"`, 1))
+		if got := r.Validate(t.Context(), body).Entry.Name; got != want {
+			t.Errorf("%s: %q, want %q", metadata, got, want)
+		}
+	}
+}
+
 // TestAttackAD21Asker: AD-21: the judge hears for whom it asks; equal images once.
 func TestAttackAD21Asker(t *testing.T) {
 	t.Parallel()

@@ -121,7 +121,7 @@ func causes(spots []spot) []cause {
 }
 
 // warnings tell the user what was let pass.
-func warnings(spots []spot) []string {
+func warnings(spots []spot, allowed bool) []string {
 	var all []string
 	add := func(s *spot, format string, args ...any) {
 		all = append(all, clip(fmt.Sprintf("%s: %s", s.place.Path, fmt.Sprintf(format, args...)), maxWarning))
@@ -131,8 +131,8 @@ func warnings(spots []spot) []string {
 		switch {
 		case s.exemption != nil:
 			add(s, "not verified: exemption %q until %s: %s", s.exemption.Name, s.exemption.Until.UTC().Format(time.DateOnly), s.exemption.Reason)
-		case s.verdict == policy.Undetermined:
-			add(s, "%s, %s", "could not check", s.reason)
+		case s.verdict == policy.Undetermined && allowed:
+			add(s, "admitted unchecked: %s", s.short())
 		case s.result == nil || s.verdict != policy.Allow:
 		default:
 			if w := s.result.Warned; w != nil {

@@ -184,6 +184,9 @@ func (q *request) check() error {
 		return fmt.Errorf("%w: the object is %q of %q, but the request is about %q of %q", errMalformed,
 			wording.Short(q.objectKind), wording.Short(q.objectVersion), wording.Short(q.kind), wording.Short(want))
 	}
+	if q.name == "" {
+		q.name = nameIn(q.object)
+	}
 	if q.operation == "UPDATE" {
 		old, oldVersion, oldKind, err := outline(q.old)
 		if err == nil && oldVersion == q.objectVersion && oldKind == q.objectKind {
@@ -219,6 +222,35 @@ func outline(raw []byte) (fields []strictjson.Field, apiVersion, kind string, er
 		}
 	}
 	return fields, apiVersion, kind, nil
+}
+
+// nameIn returns the name in an object's metadata, or the start of the one that it will
+// get; for the log alone. Who makes objects with generateName leaves the request's name
+// empty.
+func nameIn(object []byte) (found string) {
+	fields, err := members(object)
+	if err != nil {
+		return ""
+	}
+	for _, f := range fields {
+		if f.Key != "metadata" {
+			continue
+		}
+		var start string
+		_ = texts(f.Value, func(key string) *string { // what cannot be read is no name
+			switch key {
+			case "name":
+				return &found
+			case "generateName":
+				return &start
+			}
+			return nil
+		})
+		if found == "" && start != "" {
+			return start + "*"
+		}
+	}
+	return found
 }
 
 // same reports whether old and new object are alike to the byte, metadata and

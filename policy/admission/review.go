@@ -137,7 +137,7 @@ func (r *Reviewer) decide(q *request, spots []spot, mutate bool) Answer {
 	}
 	refused := count(spots, func(s *spot) bool { return s.verdict != policy.Allow })
 	e.Allowed = refused == waved
-	out := response{UID: q.uid, Allowed: e.Allowed, Warnings: warnings(spots), AuditAnnotations: r.audit(q, e.Verdict, spots)}
+	out := response{UID: q.uid, Allowed: e.Allowed, Warnings: warnings(spots, e.Allowed), AuditAnnotations: r.audit(q, e.Verdict, spots)}
 	if !e.Allowed {
 		_, ended := r.exemptions(q)
 		e.Message = message(spots, refused, ended)

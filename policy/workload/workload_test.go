@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 
@@ -398,4 +399,27 @@ func ExampleFinder_Places() {
 	})
 	fmt.Println(places[0].Path, places[0].Image, err)
 	// Output: spec.workers[0].image registry.example/cow:1 <nil>
+}
+
+// TestEachBuiltInKindIsDocumented: docs/admission-places.md names each kind in the row of
+// its group.
+func TestEachBuiltInKindIsDocumented(t *testing.T) {
+	t.Parallel()
+	raw, err := os.ReadFile("../../docs/admission-places.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	documented := make(map[string]bool)
+	for line := range strings.SplitSeq(string(raw), "\n") {
+		if cells := strings.Split(line, "|"); len(cells) == 5 {
+			for kind := range strings.SplitSeq(cells[1], ",") {
+				documented[strings.TrimSpace(cells[2])+" "+strings.TrimSpace(kind)] = true
+			}
+		}
+	}
+	for _, kind := range workload.BuiltIn() {
+		if !documented[kind.Group+" "+kind.Kind] {
+			t.Errorf("docs/admission-places.md does not name %s of %q", kind.Kind, kind.Group)
+		}
+	}
 }
