@@ -77,7 +77,9 @@ func NewTracer(o TraceOptions) *Tracer {
 		o.Every = 5 * time.Second
 	}
 	if o.Client == nil {
-		o.Client = &http.Client{Timeout: 10 * time.Second}
+		// A collector elsewhere must not get the headers that are for this one.
+		noRedirect := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+		o.Client = &http.Client{Timeout: 10 * time.Second, CheckRedirect: noRedirect}
 	}
 	if o.Ratio <= 0 || o.Ratio > 1 {
 		o.Ratio = 1
