@@ -32,6 +32,7 @@ test: ## all tests that need Go alone
 e2e: build ## tests against real counterparts: cosign, syft, containers/image, distribution
 	cd e2e && HALLMARK=$(CURDIR)/bin/hallmark go test -tags containers_image_openpgp -count=1 -timeout 50m ./...
 	cd e2e/helm && go test -count=1 -timeout 50m ./...
+	cd e2e/kubernetes && HALLMARK=$(CURDIR)/bin/hallmark HALLMARK_VERIFY=$(CURDIR)/bin/hallmark-verify go test -count=1 -timeout 50m .
 
 # The programs in the image are those of `make build`, for each platform. With KEY= a key
 # file signs; without one a key is made and thrown away.
@@ -53,6 +54,7 @@ manifests: ## render deploy/manifests from the chart
 bench: build ## benchmarks, for benchstat
 	go test -run '^$$' -bench . -benchmem ./attest/... ./verify/... ./policy/... ./sign/...
 	cd e2e && go test -tags containers_image_openpgp -run '^$$' -bench . ./...
+	cd e2e/kubernetes && go test -run '^$$' -bench . -benchtime 200x .
 
 lint: ## go mod verify, vet, staticcheck, gofumpt, govulncheck
 	go mod verify
