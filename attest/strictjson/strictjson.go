@@ -207,16 +207,41 @@ func (c *checker) key(fold bool) ([]byte, error) {
 	}
 	key := c.raw[start+1 : c.at-1]
 	if escaped {
-		var text string
-		if err := json.Unmarshal(c.raw[start:c.at], &text); err != nil {
-			return nil, c.malformed(err.Error())
+		plain, simple := unescape(key)
+		if !simple {
+			var text string
+			if err := json.Unmarshal(c.raw[start:c.at], &text); err != nil {
+				return nil, c.malformed(err.Error())
+			}
+			plain = []byte(text)
 		}
-		key = []byte(text)
+		key = plain
 	}
 	if fold {
 		key = foldKey(key)
 	}
 	return key, nil
+}
+
+// unescape takes the escapes out of a checked string whose escapes are all of a quote
+// or a backslash; Kubernetes objects are full of such keys.
+func unescape(raw []byte) (plain []byte, simple bool) {
+	for i := 0; i < len(raw); i++ {
+		if raw[i] != '\\' {
+			continue
+		}
+		if i++; raw[i] != '"' && raw[i] != '\\' {
+			return nil, false
+		}
+	}
+	plain = make([]byte, 0, len(raw))
+	for i := 0; i < len(raw); i++ {
+		if raw[i] == '\\' {
+			i++
+		}
+		plain = append(plain, raw[i])
+	}
+	return plain, true
 }
 
 // foldKey maps all spellings that Unicode's simple case folding holds equal to

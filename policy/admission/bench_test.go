@@ -90,3 +90,16 @@ func BenchmarkUpdate(b *testing.B) {
 		}
 	}
 }
+
+// maxAllocations is the budget of one review of a Pod of three images whose decisions are
+// known. It only falls: time cannot be tested on a busy machine, and this can.
+const maxAllocations = 320
+
+func TestAllocationsOfAReview(t *testing.T) { // not parallel: it counts
+	k, images := benchImages()
+	r := newReviewer(t, k, admission.Options{})
+	body := ask{Object: realPod(images...)}.body(t)
+	if n := testing.AllocsPerRun(50, func() { r.Validate(context.Background(), body) }); n > maxAllocations {
+		t.Errorf("%.0f allocations, not at most %d", n, maxAllocations)
+	}
+}
