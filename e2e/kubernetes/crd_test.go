@@ -5,7 +5,6 @@ import (
 	"reflect"
 	"strings"
 	"testing"
-	"time"
 
 	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -43,17 +42,11 @@ spec:
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { definitions.Delete(background, plural+"."+group, meta.DeleteOptions{}) })
-	for range 600 {
-		if _, err := client.Resource(resource(plural+"."+group+"/"+version)).List(t.Context(), meta.ListOptions{Limit: 1}); err == nil {
-			return
-		}
-		pause(t.Context())
-	}
-	t.Fatalf("the API server does not serve %s", plural)
+	eventually(t, "the API server serves "+plural, func() bool {
+		_, err := client.Resource(resource(plural+"."+group+"/"+version)).List(t.Context(), meta.ListOptions{Limit: 1})
+		return err == nil
+	})
 }
-
-// after is the pause between two looks at another process.
-func after() <-chan time.Time { return time.After(50 * time.Millisecond) }
 
 // imageFields returns the paths of the string fields below a struct whose name, or whose
 // parent's name, speaks of an image.

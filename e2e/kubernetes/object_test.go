@@ -1,10 +1,10 @@
 package kubernetes
 
 import (
-	"context"
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -113,14 +113,22 @@ spec:
 func effective(t testing.TB, namespace string) {
 	t.Helper()
 	pods := in(t, namespace, "pods/v1")
-	for range 600 {
+	eventually(t, "the API server asks a webhook about Pods in "+namespace, func() bool {
 		_, err := pods.try(pod("probe", nowhere))
-		if err != nil && strings.Contains(err.Error(), "webhook") {
+		return err != nil && strings.Contains(err.Error(), "webhook")
+	})
+}
+
+// eventually waits for what happens in another process.
+func eventually(t testing.TB, what string, holds func() bool) {
+	t.Helper()
+	for range 1200 {
+		if holds() {
 			return
 		}
-		pause(t.Context())
+		time.Sleep(50 * time.Millisecond)
 	}
-	t.Fatalf("the API server does not ask a webhook about Pods in %s", namespace)
+	t.Fatalf("waited for a minute, in vain: %s", what)
 }
 
 // nowhere is an image that no policy of these tests allows.
@@ -150,12 +158,5 @@ func allowed(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Errorf("was refused: %v", err)
-	}
-}
-
-func pause(ctx context.Context) {
-	select {
-	case <-ctx.Done():
-	case <-after():
 	}
 }

@@ -195,16 +195,16 @@ func (v *verifier) get(path string) (status int, body string, err error) {
 	return answer.StatusCode, string(raw), err
 }
 
-// eventually waits for what happens in another process.
+// eventually waits for what happens in another process, and shows what the server said
+// if it does not.
 func (v *verifier) eventually(what string, holds func() bool) {
 	v.t.Helper()
-	for range 1200 {
-		if holds() {
-			return
+	defer func() {
+		if v.t.Failed() {
+			v.t.Log(v.last())
 		}
-		time.Sleep(50 * time.Millisecond)
-	}
-	v.t.Fatalf("waited for a minute, in vain: %s\n%s", what, v.last())
+	}()
+	eventually(v.t, what, holds)
 }
 
 func freeAddress(t testing.TB) string {
