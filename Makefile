@@ -8,7 +8,7 @@ TOOL    := go tool -modfile=.ci/tools/go.mod
 # The race detector needs a C compiler; without one the tests still run.
 RACE    := $(shell command -v $${CC:-cc} >/dev/null 2>&1 && echo -race)
 
-.PHONY: help build demo test e2e image manifests bench lint fmt
+.PHONY: help build demo test e2e image manifests bench soak lint fmt
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +55,9 @@ bench: build ## benchmarks, for benchstat
 	go test -run '^$$' -bench . -benchmem ./attest/... ./verify/... ./policy/... ./sign/...
 	cd e2e && go test -tags containers_image_openpgp -run '^$$' -bench . ./...
 	cd e2e/kubernetes && go test -run '^$$' -bench . -benchtime 200x .
+
+soak: build ## ten minutes of load on hallmark-verify serve: answers, memory, files, goroutines
+	cd e2e && HALLMARK_VERIFY=$(CURDIR)/bin/hallmark-verify HALLMARK_SOAK=$(or $(SOAK),10m) go test -count=1 -v -run 'TestSoak|TestReplicas' -timeout 60m ./load
 
 lint: ## go mod verify, vet, staticcheck, gofumpt, govulncheck
 	go mod verify

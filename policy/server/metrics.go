@@ -120,7 +120,7 @@ func reasons() []string {
 		verify.ReasonTrustRootExpired, verify.ReasonTrustRootRollback, verify.ReasonInternal,
 		policy.ReasonNoSignature, policy.ReasonNoAttestation, policy.ReasonNoMatch, policy.ReasonPolicyDeny, policy.ReasonNoPlatform, policy.ReasonSBOMHollow,
 		policy.ReasonSBOMOtherSubject, policy.ReasonSBOMIncomplete, policy.ReasonSBOMMismatch, policy.ReasonContentUnchecked, policy.ReasonVulnerable,
-		policy.ReasonUnreachable, policy.ReasonUnauthorized, policy.ReasonNoImage, policy.ReasonReference, policy.ReasonRedirectDenied,
+		policy.ReasonUnreachable, policy.ReasonHostRefused, policy.ReasonUnauthorized, policy.ReasonNoImage, policy.ReasonReference, policy.ReasonRedirectDenied,
 		policy.ReasonImageRevoked, policy.ReasonTooOld, policy.ReasonSuperseded,
 	} {
 		all = append(all, string(r))
