@@ -17,8 +17,8 @@
 // image, such as scale and binding. An update's image is looked at unless the old
 // object held the same text in a container of the same name: nothing else of an
 // object, no annotation, label, owner or deletionTimestamp, exempts it. What an
-// update leaves as it is was judged when it came, and is judged again when a Pod
-// is made of it; see [Options.VerifyUnchangedTags].
+// update leaves as it is was judged when it came, if the webhook was there, and is
+// judged again when a Pod is made of it; see [Options.VerifyUnchangedTags].
 //
 // # The phases
 //

@@ -258,6 +258,8 @@ func TestAttackAD18Requests(t *testing.T) {
 		{"AD-16 501 containers", object(pod("", manyImages(501, "")...)), 200, "LIMIT_EXCEEDED"},
 		{"AD-16 10,000 containers", object(pod("", manyImages(10_000, "same")...)), 200, "LIMIT_EXCEEDED"},
 		{"AD-16 10,001 containers", object(pod("", manyImages(10_001, "")...)), 200, "LIMIT_EXCEEDED"},
+		{"AD-16 many small values", object(`{"apiVersion":"v1","kind":"Pod","spec":{"containers":[` + strings.Repeat("{},", 200_000) + `{}]}}`), 200, "LIMIT_EXCEEDED"},
+		{"AD-16 many small values that are not read", object(`{"apiVersion":"v1","kind":"Pod","spec":{"tolerations":[` + strings.Repeat("{},", 200_000) + `{}]}}`), 200, ""},
 		{"AD-16 too deep", object(`{"apiVersion":"v1","kind":"Pod","spec":` + strings.Repeat("[", 200) + strings.Repeat("]", 200) + `}`), 400, "deep"},
 		{"AD-18 an array", "[" + okay + "]", 400, "no object"},
 		{"AD-18 two bodies", okay + okay, 400, "malformed"},

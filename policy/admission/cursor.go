@@ -2,15 +2,22 @@ package admission
 
 import (
 	"bytes"
+	"fmt"
 
 	"github.com/hallmark-project/hallmark/attest/strictjson"
 )
+
+// maxValues bounds the values that are made of one object, some dozens of bytes each: an
+// item of two bytes becomes one. Ten thousand places need a tenth.
+const maxValues = 200_000
 
 // cursor goes once through a document that has passed [strictjson.Check], and makes
 // values of the wanted parts alone: of a Pod that is a tenth.
 type cursor struct {
 	raw []byte
 	at  int
+	// made counts the values.
+	made int
 }
 
 // peek returns the next byte that is no space, or 0 at the end.
@@ -111,6 +118,9 @@ type scalar struct{}
 // value makes a value as encoding/json does, without the fields whose keys are not
 // wanted; numbers and truth values become a scalar.
 func (c *cursor) value(wanted func(key string) bool) (any, error) {
+	if c.made++; c.made > maxValues {
+		return nil, fmt.Errorf("%w: at most %d values are read", strictjson.ErrMany, maxValues)
+	}
 	switch c.peek() {
 	case '{':
 		c.at++
