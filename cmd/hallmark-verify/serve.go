@@ -19,6 +19,7 @@ import (
 
 	"github.com/hallmark-project/hallmark/cmd/internal/cli"
 	"github.com/hallmark-project/hallmark/policy/admission"
+	"github.com/hallmark-project/hallmark/policy/credentials"
 	"github.com/hallmark-project/hallmark/policy/gate"
 	"github.com/hallmark-project/hallmark/policy/live"
 	"github.com/hallmark-project/hallmark/policy/report"
@@ -49,6 +50,8 @@ type serveFlags struct {
 	cacheEntries           int
 	registries             []string
 	dockerConfig           string
+	pullSecrets            bool
+	accountDir             string
 	maxConcurrent          int
 	rate                   float64
 	logFile                string
@@ -137,6 +140,8 @@ certificate could not be used; 64 wrong usage.`,
 	flags.IntVar(&f.cacheEntries, "cache-entries", gate.DefaultEntries, "how many decisions are kept")
 	flags.StringArrayVar(&f.registries, "registry-allow", nil, "ask this registry (HOST or HOST:PORT) and no other that is not named; may be repeated")
 	flags.StringVar(&f.dockerConfig, "docker-config", "", "registry credentials: a docker config.json without credential helpers (default: anonymous)")
+	flags.BoolVar(&f.pullSecrets, "pull-secrets", false, "use the imagePullSecrets that an object or its service account names, too; read through the Kubernetes API, each by its name")
+	flags.StringVar(&f.accountDir, "service-account-dir", credentials.InClusterFolder, "the folder with token and ca.crt for --pull-secrets")
 	flags.IntVar(&f.maxConcurrent, "max-concurrent", 512, "how many requests are worked on at a time; more get 503")
 	flags.Float64Var(&f.rate, "rate", 50, "how many requests a second one address may make to /v1/verify; -1 is any number")
 	flags.StringVar(&f.logFile, "log-file", "-", "where the decision log goes: a file, - for standard output, or none")
@@ -226,12 +231,17 @@ func (f *serveFlags) server(a *cli.App, log *slog.Logger, started time.Time) (s 
 		o.Keychain = k
 		return oci.NewClient(o)
 	}
+	own := &ownKeychain{}
 	if f.trustDir == "" {
 		f.trustDir, _ = tuf.DefaultDir(a.Getenv) // without a home there is none, which a policy that wants it reports
 	}
 	policies, err := live.Open(live.Options{
 		Policy: f.policy, Namespaces: f.namespaces, DockerConfig: f.dockerConfig, TrustDir: f.trustDir,
-		Source: newSource, Gate: gate.Options{Cache: cache}, Log: log,
+		Source: func(k authn.Keychain) gate.Source {
+			own.set(k)
+			return newSource(k)
+		},
+		Gate: gate.Options{Cache: cache}, Log: log,
 	})
 	if err != nil {
 		return s, nil, nil, cli.Undetermined(cli.Hint(err, "docs/policy.md describes every entry of a policy; nothing is served without one"))
@@ -249,7 +259,11 @@ func (f *serveFlags) server(a *cli.App, log *slog.Logger, started time.Time) (s 
 	}
 	metrics := server.NewMetrics(a.Version, started)
 	metrics.OfCache(cache.Stats)
-	judge := server.NewJudge(policies, server.JudgeOptions{Source: newSource, Metrics: metrics, Tracer: tracer})
+	secrets, err := f.askers(a, own, log)
+	if err != nil {
+		return s, nil, nil, cli.Undetermined(err)
+	}
+	judge := server.NewJudge(policies, server.JudgeOptions{PullSecrets: secrets, Source: newSource, Metrics: metrics, Tracer: tracer})
 	reviewer, err := admission.New(judge, admission.Options{
 		Finder: finder, Exemptions: f.exemptions, Deadline: 30 * time.Second, Unavailable: f.onUnavailable,
 		RequireDigest: f.requireDigest, VerifyUnchangedTags: f.verifyUnchanged,

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"time"
@@ -49,13 +50,14 @@ type API struct {
 const InClusterFolder = "/var/run/secrets/kubernetes.io/serviceaccount"
 
 // InCluster returns the API of the cluster that the program runs in, as the kubelet says
-// it in the environment.
-func InCluster(getenv func(string) string) (*API, error) {
+// it in the environment. The folder holds the files token and ca.crt, as
+// [InClusterFolder] does.
+func InCluster(getenv func(string) string, folder string) (*API, error) {
 	host, port := getenv("KUBERNETES_SERVICE_HOST"), getenv("KUBERNETES_SERVICE_PORT")
 	if host == "" || port == "" {
 		return nil, errors.New("reading pull secrets: there is no KUBERNETES_SERVICE_HOST; this is no Pod")
 	}
-	return NewAPI("https://"+net.JoinHostPort(host, port), InClusterFolder+"/token", InClusterFolder+"/ca.crt")
+	return NewAPI("https://"+net.JoinHostPort(host, port), filepath.Join(folder, "token"), filepath.Join(folder, "ca.crt"))
 }
 
 // NewAPI returns the API at an https address. The token and the authorities that sign the

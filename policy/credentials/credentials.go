@@ -39,9 +39,10 @@ const (
 	maxEntries = 1000
 )
 
-// ErrHelpers: the configuration names credential helpers, which are programs. Write
-// the credentials under auths.
-var ErrHelpers = errors.New("it names credential helpers (credsStore, credHelpers), which are not run here")
+// ErrHelpers: the configuration names credential helpers, which are programs, and those
+// of the clouds ask servers with the machine's own identity. A caller whose file it is
+// refuses it; in somebody else's Secret they are passed over.
+var ErrHelpers = errors.New("it names credential helpers (credsStore, credHelpers), which are not run here; write the credentials under auths")
 
 // Credentials are those of one docker configuration. Immutable and safe for concurrent
 // use. The zero value has none.

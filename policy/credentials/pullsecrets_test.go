@@ -341,12 +341,12 @@ func TestOptions(t *testing.T) {
 			t.Errorf("%q is accepted", address)
 		}
 	}
-	if _, err := credentials.InCluster(func(string) string { return "" }); err == nil {
+	if _, err := credentials.InCluster(func(string) string { return "" }, credentials.InClusterFolder); err == nil {
 		t.Error("there is no cluster here")
 	}
 	if _, err := credentials.InCluster(func(name string) string {
 		return map[string]string{"KUBERNETES_SERVICE_HOST": "fd00::1", "KUBERNETES_SERVICE_PORT": "443"}[name]
-	}); err != nil {
+	}, credentials.InClusterFolder); err != nil {
 		t.Error(err)
 	}
 	api, err := credentials.NewAPI("https://10.0.0.1", "", "")

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 
 	"github.com/hallmark-project/hallmark/policy"
+	"github.com/hallmark-project/hallmark/policy/credentials"
 	"github.com/hallmark-project/hallmark/policy/gate"
 	"github.com/hallmark-project/hallmark/policy/live"
 	"github.com/hallmark-project/hallmark/verify/oci/registrytest"
@@ -25,7 +26,7 @@ func basic(user, password string) string {
 // is run to get them.
 func TestDockerConfig(t *testing.T) {
 	t.Parallel()
-	c, err := live.ParseDockerConfig([]byte(fmt.Sprintf(`{"auths": {
+	c, err := credentials.Parse([]byte(fmt.Sprintf(`{"auths": {
 		"registry.example": {"auth": %q},
 		"https://registry.example:5000/v2/": {"username": "port", "password": "p"},
 		"https://index.docker.io/v1/": {"auth": %q},
@@ -67,12 +68,11 @@ func TestDockerConfig(t *testing.T) {
 		"twice":              `{"auths": {}, "auths": {}}`,
 		"no base64":          `{"auths": {"registry.example": {"auth": "!!secret!!"}}}`,
 		"no colon":           `{"auths": {"registry.example": {"auth": "c2VjcmV0"}}}`,
-		"for a path":         `{"auths": {"registry.example/team": {"auth": "YTpi"}}}`,
 		"another type":       `{"auths": {"registry.example": {"auth": 5}}}`,
 		"no host":            `{"auths": {"": {"auth": "YTpi"}}}`,
 		"another type, text": `{"auths": {"registry.example": "secret"}}`,
 	} {
-		if _, err := live.ParseDockerConfig([]byte(text)); err == nil || strings.Contains(err.Error(), "secret") {
+		if _, err := credentials.Parse([]byte(text)); err == nil || strings.Contains(err.Error(), "secret") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/hallmark-project/hallmark/attest/digest"
 	"github.com/hallmark-project/hallmark/policy"
+	"github.com/hallmark-project/hallmark/policy/credentials"
 	"github.com/hallmark-project/hallmark/policy/gate"
 	"github.com/hallmark-project/hallmark/policy/source"
 	"github.com/hallmark-project/hallmark/verify/trust"
@@ -186,11 +187,11 @@ func (l *loader) credentials() error {
 		return nil
 	}
 	path := l.options.DockerConfig
-	raw, err := l.in(openVolume(filepath.Dir(path)), filepath.Base(path), maxDockerConfig)
+	raw, err := l.in(openVolume(filepath.Dir(path)), filepath.Base(path), credentials.MaxBytes)
 	if err != nil {
 		return fmt.Errorf("reading registry credentials: %w", err)
 	}
-	keychain, err := ParseDockerConfig(raw)
+	keychain, err := credentials.Parse(raw)
 	if err != nil {
 		return fmt.Errorf("reading registry credentials %s: %w", path, err)
 	}
