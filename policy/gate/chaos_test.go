@@ -250,3 +250,15 @@ func TestAFaultInAJoinedLook(t *testing.T) {
 	}
 	c.judge(byKey(t, c.key), c.image.Ref(), policy.Allow, "", -1, false)
 }
+
+// TestPlatformsThatCannotBeListed: an index whose parts cannot be read is not one without
+// platforms.
+func TestPlatformsThatCannotBeListed(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	inner := outerOf(w, w.image)
+	outer := w.PutJSON(repository, "", oci.TypeIndex, map[string]any{"schemaVersion": 2, "mediaType": oci.TypeIndex, "manifests": []any{inner.Descriptor}})
+	w.sign(outer, w.key)
+	w.Inject(registrytest.Match{Class: registrytest.Manifest, Path: inner.Digest.String()}, registrytest.Status(500))
+	want(t, newGate(w.rule("all", wantSignature), gate.Options{}).Judge(t.Context(), outer.Ref()), policy.Undetermined, policy.ReasonUnreachable)
+}

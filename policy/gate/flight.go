@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"sync/atomic"
 	"time"
+
+	"github.com/hallmark-project/hallmark/policy"
 )
 
 // maxAdrift bounds the looks that go on although nobody waits for them any more.
@@ -23,13 +25,14 @@ type flight struct {
 	done    chan struct{} // closed at its end; the next three are written before
 	result  outcome
 	fault   any  // it panicked
-	expired bool // its own time was up, which says nothing of those who wait
+	expired bool // its own time was up, which says nothing of those who have more
 	step    step
 
-	cancel  context.CancelFunc
-	waiting int  // guarded by the cache's lock, as the next two are
-	lingers bool // it goes on for its own time after the last waiter left
-	adrift  bool
+	deadline time.Time // zero is none
+	cancel   context.CancelFunc
+	waiting  int  // guarded by the cache's lock, as the next two are
+	lingers  bool // it goes on for its own time after the last waiter left
+	adrift   bool
 }
 
 // step is what is being done, for those who stop waiting.
@@ -95,10 +98,15 @@ func (c *Cache) join(ctx context.Context, key flightKey, t terms, run func(conte
 		if f.fault != nil {
 			panic(f.fault)
 		}
-		if f.expired && ctx.Err() == nil {
-			continue
+		if !f.expired {
+			return f.result.clone()
 		}
-		return f.result.clone()
+		if ctx.Err() != nil {
+			return outcome{failure: &lateError{step: f.step.String(), cause: context.Cause(ctx)}}
+		}
+		if deadline, has := ctx.Deadline(); has && !f.deadline.IsZero() && !deadline.After(f.deadline) {
+			return outcome{failure: &lateError{step: f.step.String(), cause: context.DeadlineExceeded}}
+		}
 	}
 }
 
@@ -113,6 +121,7 @@ func (c *Cache) begin(ctx context.Context, key flightKey, t terms, run func(cont
 	} else {
 		own, f.cancel = context.WithCancel(own)
 	}
+	f.deadline, _ = own.Deadline()
 	c.flights[key] = f
 	c.running.Add(1)
 	go func() {
@@ -120,7 +129,7 @@ func (c *Cache) begin(ctx context.Context, key flightKey, t terms, run func(cont
 		defer f.cancel()
 		defer func() {
 			f.fault = recover()
-			f.expired = own.Err() != nil
+			f.expired = own.Err() != nil && (f.result.failure != nil || f.result.decision.Verdict == policy.Undetermined)
 			c.land(key, f)
 		}()
 		f.result = run(own, &f.step)

@@ -266,7 +266,8 @@ func (j *judging) decide(ctx context.Context, at time.Time) outcome {
 	}
 	settle := func() policy.Decision {
 		image.Target, image.Platforms = target.part, nil
-		image.Index = j.manifest != nil && j.manifest.IsIndex()
+		// An index whose platforms could not be listed is not one without platforms.
+		image.Index = err == nil && j.manifest != nil && j.manifest.IsIndex()
 		for _, p := range places {
 			image.Platforms = append(image.Platforms, p.part)
 		}

@@ -27,6 +27,9 @@ func WithCounter(ctx context.Context, n *atomic.Int64) context.Context {
 type counting struct{ inner http.RoundTripper }
 
 func (c counting) RoundTrip(request *http.Request) (*http.Response, error) {
+	if err := request.Context().Err(); err != nil {
+		return nil, err // it would not be sent
+	}
 	all, _ := request.Context().Value(counterKey{}).(*counters)
 	for ; all != nil; all = all.above {
 		all.own.Add(1)
