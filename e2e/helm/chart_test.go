@@ -165,6 +165,33 @@ func TestCustomResources(t *testing.T) {
 	}
 }
 
+// TestPullSecrets: access is to named Secrets and service accounts of named namespaces, by
+// the server's own account, and the API server can be reached.
+func TestPullSecrets(t *testing.T) {
+	t.Parallel()
+	r := render(t, smallest, variants["pull secrets"])
+	role := r.get(t, "Role hallmark-verify-pull-secrets in team-a")
+	for i, want := range []string{"secrets/login", "serviceaccounts/default"} {
+		rule := object(role.at("rules", i).(map[string]any))
+		if got := rule.at("resources", 0).(string) + "/" + rule.at("resourceNames", 0).(string); got != want || rule.at("resources", 1) != nil || rule.at("resourceNames", 1) != nil {
+			t.Errorf("rule %d is about %s, not %s: %v", i, got, want, rule)
+		}
+	}
+	if rules := r.get(t, "Role hallmark-verify-pull-secrets in team-b").at("rules").([]any); len(rules) != 1 {
+		t.Errorf("team-b names no service account, and gives %v", rules)
+	}
+	for _, in := range []string{"team-a", "team-b"} {
+		binding := r.get(t, "RoleBinding hallmark-verify-pull-secrets in "+in)
+		if binding.at("subjects", 0, "namespace") != namespace || binding.at("subjects", 0, "name") != "hallmark-verify" || binding.at("subjects", 1) != nil {
+			t.Errorf("%s gives access to %v", in, binding.at("subjects"))
+		}
+	}
+	egress := r.get(t, "NetworkPolicy hallmark-verify").at("spec", "egress").([]any)
+	if last := object(egress[len(egress)-1].(map[string]any)); last.at("ports", 1, "port") != float64(6443) {
+		t.Errorf("the API server cannot be reached: %v", egress)
+	}
+}
+
 // TestGeneratedCertificate: the certificate in the Secret is for the Service, is signed
 // by the authority that the API server is told of, and no authority's key is kept.
 func TestGeneratedCertificate(t *testing.T) {
