@@ -78,6 +78,11 @@ func review(images ...string) []byte {
 	if err != nil {
 		panic(err)
 	}
+	return post(raw)
+}
+
+// post is the request that sends a review.
+func post(raw []byte) []byte {
 	return append(fmt.Appendf(nil, "POST /validate?timeout=10s HTTP/1.1\r\nHost: hallmark.example\r\nUser-Agent: kube-apiserver-admission\r\nAccept: application/json, */*\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n", len(raw)), raw...)
 }
 

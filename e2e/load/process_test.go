@@ -231,6 +231,22 @@ func (s *server) state() state {
 	}
 }
 
+// most is the most memory that the process had, in MiB (proc(5), status).
+func (s *server) most() float64 {
+	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.command.Process.Pid))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for line := range strings.Lines(string(raw)) {
+		if rest, found := strings.CutPrefix(line, "VmHWM:"); found {
+			kB, _ := strconv.ParseFloat(strings.Fields(rest)[0], 64)
+			return kB / 1024
+		}
+	}
+	s.t.Fatal("no VmHWM")
+	return 0
+}
+
 // cpu is the processor time of the process so far (proc(5), stat).
 func (s *server) cpu() time.Duration {
 	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", s.command.Process.Pid))
