@@ -147,7 +147,7 @@ func TestSlowHeader(t *testing.T) {
 	if _, err := io.WriteString(conn, "POST /validate HTTP/1.1\r\nHost: x\r\nX-Slow: "); err != nil {
 		t.Fatal(err)
 	}
-	// The server gives it readHeaderTimeout, five seconds; the test's own deadline is a
+	// The server gives it readHeaderTimeout, ten seconds; the test's own deadline is a
 	// minute.
 	if raw, err := io.ReadAll(conn); err != nil || strings.Contains(string(raw), " 200 ") {
 		t.Errorf("RE-11: %q, %v", raw, err)

@@ -146,7 +146,7 @@ const (
 	// the usual 8 kB this is thousands of them.
 	maxBodies = 24 << 20
 
-	readHeaderTimeout = 5 * time.Second
+	readHeaderTimeout = 10 * time.Second // of the TLS handshake too
 	readTimeout       = 15 * time.Second
 	writeTimeout      = maxTimeout + 5*time.Second
 	idleTimeout       = 2 * time.Minute
