@@ -3,6 +3,7 @@ module github.com/hallmark-project/hallmark/e2e/kubernetes
 go 1.26.8
 
 require (
+	github.com/google/go-cmp v0.7.0
 	github.com/google/go-containerregistry v0.22.1
 	github.com/hallmark-project/hallmark v0.0.0
 	k8s.io/api v0.37.2

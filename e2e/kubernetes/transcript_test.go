@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/hallmark-project/hallmark/verify/oci/registrytest"
 )
 
@@ -143,7 +145,7 @@ spec:
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := s.text.String(); got != string(want) {
-		t.Errorf("%s is out of date; run this test with -update. It prints now:\n%s", transcriptFile, got)
+	if different := cmp.Diff(strings.Split(string(want), "\n"), strings.Split(s.text.String(), "\n")); different != "" {
+		t.Errorf("%s is out of date; run this test with -update:\n%s", transcriptFile, different)
 	}
 }

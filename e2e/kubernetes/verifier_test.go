@@ -92,7 +92,7 @@ func (v *verifier) start(s settings) {
 	v.t.Helper()
 	arguments := []string{
 		"serve", "--policy", v.path("policy/policy.yaml"), "--listen", v.address,
-		"--tls-cert", v.path("tls/tls.crt"), "--tls-key", v.path("tls/tls.key"),
+		"--tls-cert", v.path("tls/tls.crt"), "--tls-key", v.path("tls/tls.key"), "--reload", "100ms",
 	}
 	if s.config != "" {
 		replace(v.t, v.path("config/config.yaml"), []byte(s.config))
