@@ -187,7 +187,8 @@ func (r *reader) composeImage(v *value, path, kind string, built bool, prefix st
 }
 
 func variableHint(err error, hint string) string {
-	if errors.Is(err, errVariable) {
+	var missing *noValueError
+	if errors.As(err, &missing) {
 		return hint
 	}
 	return ""

@@ -1,7 +1,6 @@
 package manifest
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 )
@@ -25,7 +24,10 @@ type expander struct {
 	byDefault []string // those whose default in the text counted
 }
 
-var errVariable = errors.New("a variable without a value")
+// noValueError is a variable that neither the file nor the caller gives a value.
+type noValueError struct{ name string }
+
+func (e *noValueError) Error() string { return "the variable " + quoted(e.name) + " has no value" }
 
 // expand returns the text with its variables replaced.
 func (e *expander) expand(text string, depth int) (string, error) {
@@ -101,20 +103,18 @@ func (e *expander) braced(inside string, depth int) (string, error) {
 			return e.expand(operator[1:], depth+1)
 		case strings.HasPrefix(operator, "?"):
 			if !there {
-				return "", fmt.Errorf("%s has no value: %w", wordOf(name), errVariable)
+				return "", &noValueError{name}
 			}
 		default:
 			return "", fmt.Errorf("%s is an operation that is not known", quoted("${"+inside+"}"))
 		}
 	}
 	if !set {
-		return "", fmt.Errorf("%s has no value: %w", wordOf(name), errVariable)
+		return "", &noValueError{name}
 	}
 	e.used = append(e.used, name)
 	return value, nil
 }
-
-func wordOf(name string) string { return "the variable " + quoted(name) }
 
 // braces is the length of a ${…} at the start of the text, with those inside; 0
 // where it does not close.
