@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"sync"
 
 	"github.com/hallmark-project/hallmark/policy"
 	"github.com/hallmark-project/hallmark/verify"
@@ -22,6 +23,12 @@ type checker struct {
 type checkerKey struct {
 	root string
 	need trust.Requirement
+}
+
+// prepared are the checkers that a gate has made so far.
+type prepared struct {
+	mu       sync.Mutex
+	checkers map[checkerKey]checker
 }
 
 // checkers are those of one plan, keys first.

@@ -82,9 +82,7 @@ type Gate struct {
 	policy  *policy.Policy
 	source  Source
 	options Options
-
-	mu       sync.Mutex
-	checkers map[checkerKey]checker
+	*prepared
 }
 
 // New returns a gate that finds references in source, which is a registry client
@@ -96,7 +94,15 @@ func New(p *policy.Policy, source Source, o Options) *Gate {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Gate{policy: p, source: source, options: o, checkers: make(map[checkerKey]checker)}
+	return &Gate{policy: p, source: source, options: o, prepared: &prepared{checkers: make(map[checkerKey]checker)}}
+}
+
+// On returns the same gate for another Options.Platform. The two share what was
+// prepared, so that one can be made for each question.
+func (g *Gate) On(platform string) *Gate {
+	other := *g
+	other.options.Platform = platform
+	return &other
 }
 
 // Judge judges one image of a registry. The answer is never nil.

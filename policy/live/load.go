@@ -48,7 +48,7 @@ type loader struct {
 }
 
 func (l *loader) snapshot() (*Snapshot, error) {
-	s := &Snapshot{options: l.options.Gate, loaded: l.options.Now().UTC(), now: l.options.Now, maxAge: l.options.MaxTrustAge, namespaces: make(map[string]*part)}
+	s := &Snapshot{loaded: l.options.Now().UTC(), now: l.options.Now, maxAge: l.options.MaxTrustAge, namespaces: make(map[string]*part)}
 	if err := l.credentials(); err != nil {
 		return nil, err
 	}

@@ -20,7 +20,6 @@ type Snapshot struct {
 	cluster    *part
 	namespaces map[string]*part
 	source     gate.Source
-	options    gate.Options
 	loaded     time.Time
 	now        func() time.Time
 	maxAge     time.Duration
@@ -138,9 +137,7 @@ func (s *Snapshot) judge(ctx context.Context, one *part, platform string, target
 	if platform == "" {
 		return one.gate.JudgeTargets(ctx, targets)
 	}
-	options := s.options
-	options.Platform = platform
-	return gate.New(one.policy, s.source, options).JudgeTargets(ctx, targets)
+	return one.gate.On(platform).JudgeTargets(ctx, targets)
 }
 
 // tooOld is the answer for all images when the trust state is.
