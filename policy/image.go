@@ -50,10 +50,13 @@ func CanonicalName(name string) (string, error) {
 	if !hostText.MatchString(host) && !hostAddress.MatchString(host) {
 		return refuse("no host name, which is lower case ASCII")
 	}
-	for _, part := range strings.Split(path, "/") {
+	for part := range strings.SplitSeq(path, "/") {
 		if !pathComponent.MatchString(part) {
 			return refuse("no repository name, which is lower case and has neither tag nor digest here")
 		}
+	}
+	if len(name) == len(host)+1+len(path) && strings.HasPrefix(name, host) {
+		return name, nil // it is canonical: what was folded is longer or shorter, or begins otherwise
 	}
 	return host + "/" + path, nil
 }
