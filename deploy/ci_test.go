@@ -150,7 +150,7 @@ func TestTektonTask(t *testing.T) {
 	if step["script"] != nil {
 		t.Error("the step has a script")
 	}
-	want := []string{"--policy=$(params.policy)", "--", "$(params.images[*])"}
+	want := []string{"--policy=$(params.policy)", "$(params.arguments[*])", "--", "$(params.images[*])"}
 	if diff := cmp.Diff(want, texts(step["args"])); diff != "" {
 		t.Error(diff)
 	}

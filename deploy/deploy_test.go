@@ -111,8 +111,8 @@ func TestAD24EveryKindIsAskedAbout(t *testing.T) {
 }
 
 // TestAD11FailsClosed: AD-11: an API server without an answer refuses, and the server
-// answers before that: it takes a tenth off the timeout that the API server tells it, or
-// off its own.
+// answers before that: it keeps a part of the timeout that the API server tells it, or of
+// its own.
 func TestAD11FailsClosed(t *testing.T) {
 	t.Parallel()
 	webhook := at(manifest(t, "ValidatingWebhookConfiguration"), "webhooks", 0)

@@ -147,7 +147,7 @@ func checkWebhooks(t *testing.T, r rendered) {
 	}
 	args := r.get(t, "Deployment hallmark-verify").at("spec", "template", "spec", "containers", 0, "args").([]any)
 	if !slices.Contains(args, any("--timeout=10s")) {
-		t.Errorf("the server's own timeout is not the API server's, of which it takes a tenth off: %v", args)
+		t.Errorf("the server's own timeout is not the API server's, of which it keeps a part: %v", args)
 	}
 	if got, want := slices.Contains(args, any("--mutate")), r["MutatingWebhookConfiguration hallmark-system-hallmark-verify"] != nil; got != want {
 		t.Errorf("the server mutates: %v; the API server asks it to: %v", got, want)

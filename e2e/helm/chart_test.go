@@ -107,6 +107,7 @@ func TestRefusedValues(t *testing.T) {
 		"AD-11 a long timeout":    {`webhook: {timeoutSeconds: 31}`, "timeoutSeconds"},
 		"AD-10 no reason":         {`webhook: {excludedNamespaces: [{name: kube-system}]}`, "reason"},
 		"AD-10 a short reason":    {`webhook: {excludedNamespaces: [{name: kube-system, reason: x}]}`, "reason"},
+		"AD-10 lines in a reason": {"webhook: {excludedNamespaces: [{name: a, reason: \"because\\nthat\\n- b\"}]}", "reason"},
 		"AD-10 a pattern":         {`webhook: {excludedNamespaces: [{name: "kube-*", reason: "everything of the system"}]}`, "name"},
 		"AD-23 an endless one":    {`exemptions: [{name: x, namespaces: [a], reason: "just because"}]`, "until"},
 		"AD-23 an unsaid one":     {`exemptions: [{name: x, namespaces: [a], until: "2027-01-31"}]`, "reason"},

@@ -44,7 +44,7 @@ namespaceSelector:
       operator: NotIn
       values:
         {{- range . }}
-        - {{ .name }} # {{ .reason | replace "\n" " " }}
+        - {{ .name }} # {{ .reason }}
         {{- end }}
 {{- else }}
 namespaceSelector: {}
