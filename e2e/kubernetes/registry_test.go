@@ -47,7 +47,12 @@ func releaseKey(t testing.TB) keyPair {
 // hallmark runs the command that signs; it must succeed.
 func hallmark(t testing.TB, folder string, arguments ...string) string {
 	t.Helper()
-	stdout, stderr, code := runProgram(t, folder, program(t, "HALLMARK", "hallmark"), nil, arguments...)
+	return hallmarkWith(t, folder, nil, arguments...)
+}
+
+func hallmarkWith(t testing.TB, folder string, env []string, arguments ...string) string {
+	t.Helper()
+	stdout, stderr, code := runProgram(t, folder, program(t, "HALLMARK", "hallmark"), env, arguments...)
 	if code != 0 {
 		t.Fatalf("hallmark %s ended with %d\n%s%s", strings.Join(arguments, " "), code, stdout, stderr)
 	}
@@ -57,12 +62,13 @@ func hallmark(t testing.TB, folder string, arguments ...string) string {
 // images are what a test's registry holds.
 type images struct {
 	*registrytest.Registry
-	t testing.TB
+	t   testing.TB
+	env []string // for the program that signs
 }
 
 func newImages(t testing.TB, options ...registrytest.Option) *images {
 	t.Helper()
-	return &images{registrytest.New(t, options...), t}
+	return &images{Registry: registrytest.New(t, options...), t: t}
 }
 
 // signed pushes an image and signs it by its digest.
@@ -76,7 +82,7 @@ func (i *images) signed(repository, tag string) registrytest.Pushed {
 func (i *images) sign(pushed registrytest.Pushed) {
 	i.t.Helper()
 	key := releaseKey(i.t)
-	hallmark(i.t, key.folder, "sign", pushed.Ref(), "--key", "release.key")
+	hallmarkWith(i.t, key.folder, i.env, "sign", pushed.Ref(), "--key", "release.key")
 }
 
 // unsigned pushes an image.
