@@ -9,6 +9,7 @@ import (
 
 	"github.com/hallmark-project/hallmark/attest/digest"
 	"github.com/hallmark-project/hallmark/policy"
+	"github.com/hallmark-project/hallmark/verify/evidence"
 	"github.com/hallmark-project/hallmark/verify/oci"
 )
 
@@ -18,6 +19,7 @@ const (
 	DefaultBytes   = 32 << 20         // 8 kB a decision, which usually has 2
 	DefaultMaxAge  = time.Hour        // how long new evidence against an image may be overlooked
 	DefaultDenyAge = 10 * time.Second // a Pod that is refused is tried again at once, and then ever less often
+	DefaultHeld    = 32 << 20         // a large SBOM; reading it takes several times as much
 )
 
 // clockTolerance is how far the clock may go back, as clocks that are kept right do.
@@ -44,6 +46,10 @@ type CacheOptions struct {
 	// resolves it each time. While it lasts, an image that moved is judged, and admitted,
 	// by the digest that it had.
 	TagFreshness time.Duration
+	// HeldBytes bounds the evidence of more than 64 kB a piece that all looks together
+	// hold at a time: a look waits for others, and a piece that is larger than all makes an
+	// image Undetermined. A summary saves the looks at large pieces. Zero is [DefaultHeld].
+	HeldBytes int64
 }
 
 // Cache keeps decisions between the calls of one or more gates, and joins callers who
@@ -65,6 +71,7 @@ type CacheOptions struct {
 // Images of layouts are not kept. Gates that share a cache share a clock.
 type Cache struct {
 	options CacheOptions
+	pool    *evidence.Pool
 
 	mu        sync.Mutex
 	latest    time.Time // that any caller has told
@@ -104,8 +111,12 @@ func NewCache(o CacheOptions) *Cache {
 	if o.DenyAge == 0 {
 		o.DenyAge = DefaultDenyAge
 	}
+	if o.HeldBytes < 1 {
+		o.HeldBytes = DefaultHeld
+	}
 	return &Cache{
 		options:   o,
+		pool:      evidence.NewPool(o.HeldBytes),
 		decisions: newLRU[decisionKey, kept](o.Entries, o.Bytes),
 		tags:      newLRU[tagKey, keptTag](o.Entries, o.Bytes),
 		flights:   make(map[flightKey]*flight),

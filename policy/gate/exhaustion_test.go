@@ -12,6 +12,7 @@ import (
 	"github.com/hallmark-project/hallmark/policy"
 	"github.com/hallmark-project/hallmark/policy/gate"
 	"github.com/hallmark-project/hallmark/policy/report"
+	"github.com/hallmark-project/hallmark/verify"
 	"github.com/hallmark-project/hallmark/verify/oci"
 	"github.com/hallmark-project/hallmark/verify/oci/registrytest"
 	"github.com/hallmark-project/hallmark/verify/verifytest"
@@ -152,4 +153,36 @@ func TestHostileSizes(t *testing.T) {
 			t.Errorf("RE-08 %s, %d bytes, %v: %.1000s", image.Verdict, len(text), err, text)
 		}
 	})
+}
+
+// TestHeldBytes: RE-01. Evidence that is larger than what all looks may hold makes an image
+// undetermined and not the process large; a summary beside it is enough, and many
+// looks at what fits come one after the other.
+func TestHeldBytes(t *testing.T) {
+	t.Parallel()
+	w, with, without := summarised(t, "index")
+	w.everything(w.image)
+	body := `{"x":"` + strings.Repeat("y", 200<<10) + `"}`
+	w.attest(w.image, w.key, heavyType(0), body)
+	w.summary(with, w.image, w.key, nil)
+	judge := func(p *policy.Policy, held int64, refs ...string) []*report.Image {
+		cache := gate.NewCache(gate.CacheOptions{HeldBytes: held})
+		t.Cleanup(cache.Close)
+		return gate.New(p, client(), gate.Options{Cache: cache, Now: newClock().now}).JudgeAll(t.Context(), refs...)
+	}
+	want(t, judge(without, 1<<20, w.image.Ref())[0], policy.Allow, "")
+	want(t, judge(with, 100<<10, w.image.Ref())[0], policy.Allow, "")
+	lone := w.PushImage("team/lone", "1", map[string]string{"l": "l"})
+	w.attest(lone, w.key, custom, body)
+	p := w.rule("index", w.wantStatement())
+	want(t, judge(p, 100<<10, lone.Ref())[0], policy.Undetermined, verify.ReasonLimitExceeded)
+	var refs []string
+	for i := range 8 {
+		image := w.PushImage(fmt.Sprintf("team/large%d", i), "1", map[string]string{"n": fmt.Sprint(i)})
+		w.attest(image, w.key, custom, body)
+		refs = append(refs, image.Ref())
+	}
+	for _, image := range judge(p, 400<<10, refs...) {
+		want(t, image, policy.Allow, "")
+	}
 }

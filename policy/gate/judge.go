@@ -167,7 +167,8 @@ func (c *call) answer(ctx context.Context, q question, subject oci.Descriptor) o
 
 // look judges a digest.
 func (c *call) look(ctx context.Context, q question, subject oci.Descriptor, s *step) outcome {
-	j := &judging{call: c, target: q.target, plan: q.plan, subject: subject, budget: evidence.NewBudget(), step: s}
+	j := &judging{call: c, target: q.target, plan: q.plan, subject: subject, budget: evidence.NewBudget(c.pool()), step: s}
+	defer j.budget.Release()
 	at := c.options.Now()
 	if wanted := c.options.Platform; wanted != "" {
 		s.set("choosing the platform " + wanted)
@@ -180,6 +181,14 @@ func (c *call) look(ctx context.Context, q question, subject oci.Descriptor, s *
 	o := j.decide(ctx, at)
 	o.subject, o.platform, o.at = j.subject.Digest, c.options.Platform, at
 	return o
+}
+
+// pool is the memory that the gates of a cache share; nil is no bound but each image's.
+func (c *call) pool() *evidence.Pool {
+	if c.options.Cache == nil {
+		return nil
+	}
+	return c.options.Cache.pool
 }
 
 // report is the answer for one target, whose reference names resolved.

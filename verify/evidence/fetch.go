@@ -22,6 +22,11 @@ func refuse(origin verify.Origin, err error) Found {
 
 // referrer fetches one referrer's manifest and the evidence in it.
 func (s *Search) referrer(ctx context.Context, c candidate) Found {
+	if c.descriptor.Size > smallBytes && c.descriptor.Size <= oci.MaxManifestBytes { // as none is in honest use
+		if err := s.reserve(ctx, c.descriptor); err != nil {
+			return Found{Missing: []error{err}}
+		}
+	}
 	m, err := s.source.Manifest(ctx, s.ref, c.descriptor)
 	if err != nil {
 		return refuse(c.origin, err)
@@ -112,7 +117,7 @@ func (s *Search) layers(origin verify.Origin, m *oci.Manifest, found *Found) []c
 
 // layer fetches one piece.
 func (s *Search) layer(ctx context.Context, c candidate) Found {
-	if err := s.reserve(c.descriptor); err != nil {
+	if err := s.reserve(ctx, c.descriptor); err != nil {
 		return Found{Missing: []error{err}}
 	}
 	raw, err := s.source.Blob(ctx, s.ref, c.descriptor, verify.MaxEvidenceBytes)
@@ -128,12 +133,12 @@ func (s *Search) layer(ctx context.Context, c candidate) Found {
 
 // reserve takes a layer's bytes from the search's budget. A layer that is too
 // large by itself is left to the source, which refuses it.
-func (s *Search) reserve(d oci.Descriptor) error {
+func (s *Search) reserve(ctx context.Context, d oci.Descriptor) error {
 	if d.Size > verify.MaxEvidenceBytes {
 		return nil
 	}
-	if !s.budget.take(d.Size) {
-		return fmt.Errorf("fetching %s: %w: more than %d bytes of evidence about one image", s.ref.At(d.Digest), oci.ErrLimit, maxTotalBytes)
+	if err := s.budget.take(ctx, d.Size); err != nil {
+		return fmt.Errorf("fetching %s: %w", s.ref.At(d.Digest), err)
 	}
 	return nil
 }

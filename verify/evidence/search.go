@@ -36,7 +36,7 @@ type Search struct {
 func New(source Source, ref oci.Reference, subject digest.Digest, want Want) *Search {
 	return &Search{
 		source: source, ref: ref.At(subject), subject: subject, want: want, location: ref.Name(),
-		seen: make(map[digest.Digest]bool), budget: NewBudget(),
+		seen: make(map[digest.Digest]bool), budget: NewBudget(nil),
 	}
 }
 

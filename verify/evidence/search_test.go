@@ -347,7 +347,7 @@ func TestOC13BytesAreBounded(t *testing.T) {
 		t.Parallel()
 		w := newWorld(t)
 		w.huge(1)
-		budget := evidence.NewBudget()
+		budget := evidence.NewBudget(nil)
 		first := w.search(t, evidence.Want{Signatures: true}).Within(budget).Referrers(t.Context())
 		second := w.search(t, evidence.Want{Signatures: true}).Within(budget).Referrers(t.Context())
 		if len(first.Missing) != 0 || len(second.Missing) != 1 || !errors.Is(second.Missing[0], oci.ErrLimit) {

@@ -16,6 +16,7 @@ import (
 const (
 	maxPages     = 100      // of referrers; the usual registry has one
 	maxListBytes = 4 << 20  // of one page; distribution-spec: a list is an index
+	maxListTotal = 16 << 20 // of all pages; ten thousand referrers with usual annotations have 10 MB
 	slowestRate  = 64 << 10 // bytes a second of a blob; a slower registry is as good as down
 )
 

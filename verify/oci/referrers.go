@@ -106,6 +106,7 @@ func (c *Client) referrersAPI(ctx context.Context, h *host, r Reference, d diges
 	ctx, cancel := context.WithTimeout(ctx, c.options.Timeout)
 	defer cancel()
 	var all []Descriptor
+	total := 0
 	path := "referrers/" + d.String()
 	current := &url.URL{Scheme: h.scheme, Host: h.registry.RegistryStr(), Path: "/v2/" + r.Repository + "/" + path}
 	for page := 1; ; page++ {
@@ -116,9 +117,12 @@ func (c *Client) referrersAPI(ctx context.Context, h *host, r Reference, d diges
 		if err != nil {
 			return nil, err
 		}
-		list, next, err := readReferrers(answer, page)
+		list, size, next, err := readReferrers(answer, page)
 		if err != nil {
 			return nil, err
+		}
+		if total += size; total > maxListTotal {
+			return nil, fmt.Errorf("%w: more than %d bytes of referrers", ErrLimit, maxListTotal)
 		}
 		if all = append(all, list...); len(all) > maxDescriptors {
 			return nil, fmt.Errorf("%w: more than %d referrers", ErrLimit, maxDescriptors)
@@ -134,30 +138,30 @@ func (c *Client) referrersAPI(ctx context.Context, h *host, r Reference, d diges
 }
 
 // readReferrers reads one page.
-func readReferrers(answer *http.Response, page int) (list []Descriptor, next string, err error) {
+func readReferrers(answer *http.Response, page int) (list []Descriptor, size int, next string, err error) {
 	defer answer.Body.Close()
 	if answer.StatusCode != http.StatusOK {
 		code := errorCode(answer)
 		if answer.StatusCode == http.StatusNotFound && page > 1 {
-			return nil, "", fmt.Errorf("%w: page %d of the list is gone", ErrUnreachable, page)
+			return nil, 0, "", fmt.Errorf("%w: page %d of the list is gone", ErrUnreachable, page)
 		}
 		if code == "NAME_UNKNOWN" || code == "MANIFEST_UNKNOWN" {
-			return nil, "", statusError(answer.StatusCode, errUnknownName)
+			return nil, 0, "", statusError(answer.StatusCode, errUnknownName)
 		}
-		return nil, "", statusError(answer.StatusCode, nil)
+		return nil, 0, "", statusError(answer.StatusCode, nil)
 	}
 	raw, err := readAll(answer.Body, maxListBytes)
 	if err != nil {
-		return nil, "", err
+		return nil, 0, "", err
 	}
 	if sent := mediaTypeOf(answer); sent != TypeIndex && sent != "application/json" {
-		return nil, "", fmt.Errorf("%w: the list of referrers came as %q", ErrUnreachable, short(sent))
+		return nil, 0, "", fmt.Errorf("%w: the list of referrers came as %q", ErrUnreachable, short(sent))
 	}
 	m, err := ParseManifest(raw, TypeIndex)
 	if err != nil {
-		return nil, "", err
+		return nil, 0, "", err
 	}
-	return m.Manifests, linkNext(answer.Header), nil
+	return m.Manifests, len(raw), linkNext(answer.Header), nil
 }
 
 // linkNext returns the target of a link with the relation "next" (RFC 8288), in
