@@ -86,6 +86,11 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, healthOnly bool)
 	header := w.Header()
 	header.Set("X-Content-Type-Options", "nosniff")
 	header.Set("Cache-Control", "no-store")
+	if s.closing.Load() {
+		// Clients that keep connections go to another replica with the next request,
+		// before this one's end cuts it.
+		header.Set("Connection", "close")
+	}
 	e, known := byPath[x.path]
 	if !known || healthOnly && !e.health || x.path == "/mutate" && !s.options.Mutate {
 		x.fail(http.StatusNotFound, "there is no such endpoint", "")
