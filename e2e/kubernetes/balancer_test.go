@@ -3,6 +3,7 @@ package kubernetes
 import (
 	"io"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -10,11 +11,26 @@ import (
 )
 
 // balancer is a Service: one address, several servers behind it. Each new connection
-// goes to the next server that takes it.
+// goes to the next server that takes it; a connection that stands stays where it is.
 type balancer struct {
-	address  string
+	address string
+	next    atomic.Int64
+
+	mu       sync.Mutex
 	backends []string
-	next     atomic.Int64
+}
+
+// remove takes a server out, as Kubernetes does with one that is about to end.
+func (b *balancer) remove(backend string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.backends = slices.DeleteFunc(slices.Clone(b.backends), func(one string) bool { return one == backend })
+}
+
+func (b *balancer) servers() []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.backends
 }
 
 func newBalancer(t testing.TB, backends ...string) *balancer {
@@ -53,9 +69,10 @@ func newBalancer(t testing.TB, backends ...string) *balancer {
 // pass copies both ways until either side has ended.
 func (b *balancer) pass(client net.Conn) {
 	defer client.Close()
-	for range b.backends {
-		n := int(b.next.Add(1)) % len(b.backends)
-		server, err := net.DialTimeout("tcp", b.backends[n], time.Second)
+	backends := b.servers()
+	for range backends {
+		n := int(b.next.Add(1)) % len(backends)
+		server, err := net.DialTimeout("tcp", backends[n], time.Second)
 		if err != nil {
 			continue
 		}

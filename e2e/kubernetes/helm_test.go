@@ -101,6 +101,10 @@ func TestChart(t *testing.T) {
 	t.Parallel()
 	define(t, "monitoring.coreos.com", "v1", "ServiceMonitor", "servicemonitors")
 	namespace := namespace(t, "chart")
+	// What a namespace that enforces the strictest level would say.
+	if _, stderr, code := kubectl(t, "", "label", "namespace", namespace, "pod-security.kubernetes.io/warn=restricted"); code != 0 {
+		t.Fatal(stderr)
+	}
 	for name, values := range map[string][]string{
 		"defaults": nil,
 		"much": {
@@ -118,6 +122,9 @@ func TestChart(t *testing.T) {
 			stdout, stderr, code := kubectl(t, helm(t, namespace, values...), "apply", "--dry-run=server", "--validate=strict", "-f", "-")
 			if code != 0 {
 				t.Errorf("kubectl ended with %d\n%s%s", code, stdout, stderr)
+			}
+			if strings.Contains(stderr, "PodSecurity") {
+				t.Errorf("a warning: %s", stderr)
 			}
 		})
 	}
