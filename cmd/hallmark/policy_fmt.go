@@ -45,6 +45,9 @@ usage.`,
 func (a *app) policyFmt(files []string, write, check bool) error {
 	other := false
 	for _, path := range files {
+		if err := notInRegistry(path); err != nil {
+			return err
+		}
 		raw, err := readBounded(path, policy.MaxBytes)
 		if errors.Is(err, fs.ErrNotExist) {
 			err = errors.New("no such file")

@@ -75,6 +75,9 @@ func (a *app) policyLint(f *policyLintFlags, files []string) error {
 	}
 	var found []lint.Finding
 	for _, path := range files {
+		if err := notInRegistry(path); err != nil {
+			return err
+		}
 		one, err := a.lintPath(path, o)
 		if err != nil {
 			return undetermined(fmt.Errorf("reading policy %s: %w", path, err))

@@ -24,8 +24,8 @@ const maxPolicyFileBytes = 16 << 20
 // loadPolicy reads a policy file, or a folder of them, and the files that they name,
 // which are relative to the policy's folder. Its errors are "could not check".
 func (a *app) loadPolicy(path string) (*policy.Policy, error) {
-	if source.IsReference(path) {
-		return nil, hint(usageError("a policy in a registry cannot be read here"), "hallmark policy pull writes it to a file")
+	if err := notInRegistry(path); err != nil {
+		return nil, err
 	}
 	if info, err := os.Stat(path); err == nil && info.IsDir() {
 		return a.loadPolicyFolder(path)
@@ -49,6 +49,14 @@ func (a *app) loadPolicy(path string) (*policy.Policy, error) {
 		return nil, undetermined(hint(err, "docs/policy.md describes every entry of a policy"))
 	}
 	return p, nil
+}
+
+// notInRegistry refuses a policy in a registry for verbs that use no network.
+func notInRegistry(path string) error {
+	if !source.IsReference(path) {
+		return nil
+	}
+	return hint(usageError("a policy in a registry cannot be read here"), "hallmark policy pull writes it to a file")
 }
 
 // loadPolicyFolder reads the policy that the files of a folder are together.

@@ -31,6 +31,9 @@ func (c *call) judge(ctx context.Context, t Target) *report.Image {
 			return failed(t, err)
 		}
 		image.Decision = denial.Decision
+		if t.Name == LayoutName && len(image.Demands) > 0 {
+			image.Demands[0].Hint = "say with --as which name the image has for the policy's rules"
+		}
 		return image
 	}
 	subject, err := t.Source.Resolve(ctx, t.Reference)
