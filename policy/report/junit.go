@@ -55,7 +55,8 @@ type (
 
 // WriteJUnit writes the report as JUnit XML: a suite for each image, in it a case
 // "verdict" and one for each demand on each digest. A denial is a failure, what could
-// not be checked is an error, and what an exception skips is skipped.
+// not be checked is an error. What decides nothing is skipped: what an exception makes
+// up for, what nobody asked for, and what a rule refuses that only warns.
 func (r *Report) WriteJUnit(w io.Writer) error {
 	document := junitSuites{Name: Plain("hallmark verify: " + r.Policy.Name + " " + r.Policy.Digest.String())}
 	for _, image := range r.Images {
@@ -104,25 +105,40 @@ func (r *Report) junitSuite(i *Image) junitSuite {
 	for _, weakened := range r.Insecure {
 		property("insecure", weakened)
 	}
-	s.add(i.Verdict, string(i.Reason), nil, junitCase{Class: s.Name, Name: "verdict"}, imageLines(i))
+	s.add(i.Verdict, string(i.Reason), "", junitCase{Class: s.Name, Name: "verdict"}, imageLines(i))
 	for n := range i.Demands {
 		d := &i.Demands[n]
 		name := d.Name
 		if on := target(i, d); on != "" {
 			name += " on " + on
 		}
-		s.add(d.Verdict, string(d.Reason), d.Skipped, junitCase{Class: s.Name, Name: Plain(name)}, demandLines(i, d))
+		s.add(d.Verdict, string(d.Reason), ignored(i, d), junitCase{Class: s.Name, Name: Plain(name)}, demandLines(i, d))
 	}
 	return s
 }
 
+// ignored says why a demand that is not met decides nothing; "" where it does.
+func ignored(i *Image, d *policy.Demand) string {
+	switch {
+	case d.Skipped != nil:
+		return describeSkipped(d.Skipped)
+	case d.Verdict == policy.Allow:
+		return ""
+	case d.Alternative:
+		return "the other demands decide"
+	case i.Warned != nil && i.Verdict == policy.Allow:
+		return describeWarned(i.Warned)
+	}
+	return ""
+}
+
 // add adds a case with its outcome; lines say more.
-func (s *junitSuite) add(v policy.Verdict, reason string, skipped *policy.Skipped, c junitCase, lines []string) {
+func (s *junitSuite) add(v policy.Verdict, reason, skipped string, c junitCase, lines []string) {
 	result := &junitResult{Message: Plain(cmp.Or(reason, verdictWord(v))), Type: Plain(reason), Text: xmlText(lines)}
 	s.Tests++
 	switch {
-	case skipped != nil:
-		result.Message, result.Type = Plain(describeSkipped(skipped)), ""
+	case skipped != "":
+		result.Message, result.Type = Plain(skipped), ""
 		c.Skipped, c.Out, result.Text = result, xmlOut(lines), ""
 		s.Skipped++
 	case v == policy.Allow:
