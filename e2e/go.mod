@@ -2,7 +2,10 @@ module github.com/hallmark-project/hallmark/e2e
 
 go 1.26.8
 
-require github.com/hallmark-project/hallmark v0.0.0
+require (
+	github.com/hallmark-project/hallmark v0.0.0
+	github.com/santhosh-tekuri/jsonschema/v6 v6.0.3
+)
 
 require github.com/docker/distribution v2.8.3+incompatible // indirect
 

@@ -72,6 +72,10 @@ func signedAt(f verify.Fact) (time.Time, bool) {
 	return first, !first.IsZero()
 }
 
+// inSecond is the second in which a time lies: logs know no parts of it, so that the
+// order within one is nobody's word.
+func inSecond(t time.Time) time.Time { return t.Truncate(time.Second) }
+
 // judge asks for the age of a fact. Of a young enough one it returns when it will
 // be too old; zero is never.
 func (c choice) judge(f verify.Fact, at time.Time) (end time.Time, reason verify.Reason, detail string) {
@@ -117,8 +121,8 @@ func (c choice) settle(all []contender) (met bool, until time.Time) {
 		if !one.tried.Accepted {
 			failing++
 		}
-		if one.signed.After(latest) {
-			latest = one.signed
+		if second := inSecond(one.signed); second.After(latest) {
+			latest = second
 		}
 	}
 	first := true

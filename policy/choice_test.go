@@ -40,6 +40,7 @@ func TestWhich(t *testing.T) {
 		{"DS-16 latest: a stamp from the future", "which: latest", []verify.Fact{dated(t, failed, late), dated(t, passed, future)}, Deny, verify.ReasonTimeOutside, ""},
 		{"latest: a second stamp makes nothing newer", "which: latest", []verify.Fact{dated(t, failed, "2026-02-10T00:00:00Z"), dated(t, passed, early, late)}, Deny, ReasonPolicyDeny, ""},
 		{"latest: two at one time, one bad", "which: latest", []verify.Fact{dated(t, passed, late), dated(t, failed, late)}, Deny, ReasonPolicyDeny, ""},
+		{"latest: two in one second, the bad one stamped by a log", "which: latest", []verify.Fact{dated(t, passed, "2026-02-28T00:00:00.5Z"), dated(t, failed, late)}, Deny, ReasonPolicyDeny, ""},
 		{"latest: two at one time, both good", "which: latest", []verify.Fact{dated(t, passed, late), dated(t, passed, late)}, Allow, "", ""},
 		{"latest: a stranger's later one", "which: latest", []verify.Fact{dated(t, passed, early), stranger}, Allow, "", ""},
 		{"young enough", "maxAge: 2d", []verify.Fact{dated(t, passed, late)}, Allow, "", "2026-03-02T00:00:00Z"},

@@ -13,8 +13,16 @@ import (
 	"github.com/hallmark-project/hallmark/attest/wording"
 )
 
-// maxPatterns bounds the patterns of all rules, which are compared in pairs.
-const maxPatterns = 2000
+const (
+	// maxPatterns bounds the patterns of all rules, which are compared in pairs.
+	maxPatterns = 2000
+	// maxPatternSteps bounds the work of that, in pairs of letters of a wildcard and a
+	// name, but for what both begin and end with. It takes about a tenth of a second.
+	maxPatternSteps = 50_000_000
+	// maxNames bounds the signers that all lists of a policy name, groups counted as
+	// their members. The canonical form, which has at most [MaxBytes], holds no more.
+	maxNames = 150_000
+)
 
 var signerName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]{0,62}[A-Za-z0-9])?$`)
 
@@ -28,6 +36,7 @@ type compiler struct {
 	builders   builders
 	terms      map[string]terms // by key ID
 	conditions conditionCompiler
+	names      int // that the lists so far have named
 }
 
 func (c *compiler) policy(d *document) *Policy {
@@ -168,7 +177,7 @@ func (c *compiler) plan(r *rule) Plan {
 // overlaps refuses two rules that could govern one image with equal right, and
 // returns the index of all patterns.
 func (c *compiler) overlaps(rules []*rule) *patternIndex {
-	index, count := newPatternIndex(), 0
+	index, count, steps := newPatternIndex(), 0, maxPatternSteps
 	for _, r := range rules {
 		for i, p := range r.patterns {
 			own := &ownPattern{p, r, r.places[i]}
@@ -176,7 +185,7 @@ func (c *compiler) overlaps(rules []*rule) *patternIndex {
 				c.addf(own.at.at, own.at.path, "split the policy", "more than %d patterns", maxPatterns)
 				return index
 			}
-			index.meeting(p, func(other *ownPattern) {
+			index.meeting(p, &steps, func(other *ownPattern) {
 				if other.rule == r || !r.dates.meet(other.rule.dates) || !p.meets(other.pattern) || p.moreSpecific(other.pattern) || other.moreSpecific(p) {
 					return
 				}
@@ -186,8 +195,12 @@ func (c *compiler) overlaps(rules []*rule) *patternIndex {
 				}
 				c.addf(second.at.at, second.at.path, "make one of the two longer, put both into one rule, or give them dates that do not meet",
 					"%q of rule %q and %q of rule %q are equally specific and can match one image",
-					second.pattern, second.rule.name, first.pattern, first.rule.name)
+					wording.Short(second.String()), second.rule.name, wording.Short(first.String()), first.rule.name)
 			})
+			if steps < 0 {
+				c.addf(own.at.at, own.at.path, "shorten the wildcards, or split the policy", "comparing the patterns takes too much work")
+				return index
+			}
 			index.add(own)
 		}
 	}
@@ -244,9 +257,11 @@ func (c *compiler) signatures(e *signaturesEntry) demand {
 		e.AtLeast.value = 1
 		at = e.node
 	}
-	if possible := from.possible(); e.AtLeast.value > possible && len(c.all) == 0 {
-		c.addf(at.at, at.path, "a signer counts once, whatever keys it has, and so does a key; list each party under `signers` with its own key",
-			"%d different signers are wanted, and the list can give at most %d", e.AtLeast.value, possible)
+	if e.AtLeast.value > 1 && len(c.all) == 0 { // any one of a list can sign
+		if possible := from.possible(); e.AtLeast.value > possible {
+			c.addf(at.at, at.path, "a signer counts once, whatever keys it has, and so does a key; list each party under `signers` with its own key",
+				"%d different signers are wanted, and the list can give at most %d", e.AtLeast.value, possible)
+		}
 	}
 	return &signatureDemand{from: from, atLeast: e.AtLeast.value, choice: c.choice(nil, &e.MaxAge)}
 }

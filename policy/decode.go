@@ -132,11 +132,14 @@ func (d decoder) mapping(n *yaml.Node, v reflect.Value, path string) {
 		d.value(n.Content[i+1], v.Field(entries[known].index), entries[known].byName, entries[known], join(path, key.Value))
 	}
 	for _, e := range entries {
-		if e.required && !seen[e.name] && (path != "" || !d.part || e.name != "signers" && e.name != "rules") {
+		if e.required && !seen[e.name] && (path != "" || !d.part || !inOtherFile(e.name)) {
 			d.addf(at, join(path, e.name), "", "it is missing")
 		}
 	}
 }
+
+// inOtherFile reports whether a required entry may stand in another file of the policy.
+func inOtherFile(name string) bool { return name == "signers" || name == "rules" }
 
 func (d decoder) unknown(key *yaml.Node, entries []entry, later []string, path string) {
 	at := position{key.Line, key.Column}

@@ -69,25 +69,38 @@ func matchSegment(pattern, name string) bool {
 
 // meetsSegment reports whether some text matches both patterns.
 func meetsSegment(a, b string) bool {
-	// reach[j]: the first i bytes of a and the first j of b can match one text.
-	reach := make([]bool, len(b)+1)
-	reach[0] = true
-	for j := range len(b) {
-		reach[j+1] = reach[j] && b[j] == '*'
-	}
-	for i := range len(a) {
-		diagonal := reach[0]
-		reach[0] = reach[0] && a[i] == '*'
-		for j := range len(b) {
-			next := diagonal && (a[i] == b[j] && a[i] != '*')
-			if a[i] == '*' || b[j] == '*' {
-				// A star takes nothing, or one more character of the other side.
-				next = reach[j] || reach[j+1] || diagonal
-			}
-			diagonal, reach[j+1] = reach[j+1], next
+	a, b, can := trimSegments(a, b)
+	return can && meetsTrimmed(a, b)
+}
+
+// trimSegments takes away the letters that two patterns begin and end with; can is
+// false where those already differ, as they do in most pairs.
+func trimSegments(a, b string) (restA, restB string, can bool) {
+	for a != "" && b != "" && a[0] != '*' && b[0] != '*' {
+		if a[0] != b[0] {
+			return a, b, false
 		}
+		a, b = a[1:], b[1:]
 	}
-	return reach[len(b)]
+	for a != "" && b != "" && a[len(a)-1] != '*' && b[len(b)-1] != '*' {
+		if a[len(a)-1] != b[len(b)-1] {
+			return a, b, false
+		}
+		a, b = a[:len(a)-1], b[:len(b)-1]
+	}
+	return a, b, true
+}
+
+// meetsTrimmed is meetsSegment for what is left. Where both have a star, a text can
+// hold what stands between the stars of one behind that of the other.
+func meetsTrimmed(a, b string) bool {
+	switch {
+	case !strings.Contains(a, "*"):
+		return matchSegment(b, a)
+	case !strings.Contains(b, "*"):
+		return matchSegment(a, b)
+	}
+	return true
 }
 
 // meets reports whether some name matches both globs.

@@ -95,7 +95,15 @@ func (c *compiler) expand(list []text) []text {
 		members, found := c.groups[name.value]
 		if !found {
 			all = append(all, name)
-			continue
+			c.names++
+		}
+		before := c.names
+		if c.names += len(members); c.names > maxNames {
+			if before > maxNames {
+				return nil // which was said
+			}
+			c.addf(name.at, name.path, "name fewer, or split the policy", "the lists of the policy name more than %d signers", maxNames)
+			return nil
 		}
 		for _, m := range members {
 			all = append(all, text{node: name.node, value: m.value})

@@ -16,8 +16,8 @@ const (
 
 var (
 	pathComponent = regexp.MustCompile(`^[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*$`) // distribution-spec, "Pulling manifests"
-	hostText      = regexp.MustCompile(`^([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]*[a-z0-9])?(:[0-9]{1,5})?$`)
-	hostAddress   = regexp.MustCompile(`^\[[0-9a-f:.]+\](:[0-9]{1,5})?$`)
+	hostText      = regexp.MustCompile(`^([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]*[a-z0-9])?(:[1-9][0-9]{0,4})?$`)
+	hostAddress   = regexp.MustCompile(`^\[[0-9a-f:.]+\](:[1-9][0-9]{0,4})?$`)
 	globComponent = regexp.MustCompile(`^[a-z0-9._*-]+$`)
 )
 

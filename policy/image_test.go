@@ -92,7 +92,7 @@ func TestBadPatterns(t *testing.T) {
 func TestBadNames(t *testing.T) {
 	t.Parallel()
 	p := parse(t, require("signatures: {from: [a]}"))
-	for _, bad := range []string{"", "/", "A/b", "registry.io/x:tag", "registry.io/x@sha256:00", "registry.io//x", "registry.io/*", "registry.io/**", "x y", "registry.io/x/", "\x00"} {
+	for _, bad := range []string{"", "/", "A/b", "registry.io:0443/x", "registry.io:0/x", "[::1]:05000/x", "registry.io/x:tag", "registry.io/x@sha256:00", "registry.io//x", "registry.io/*", "registry.io/**", "x y", "registry.io/x/", "\x00"} {
 		d := p.Decide(Image{Name: bad}, noon)
 		if d.Verdict != Deny || d.Reason != ReasonReference {
 			t.Errorf("the name %q gives %s/%s", bad, d.Verdict, d.Reason)

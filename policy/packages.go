@@ -77,8 +77,11 @@ func identity(p packageurl.PackageURL) (kind, ns, name string) {
 	if p.Type == "pypi" {
 		return p.Type, p.Namespace, dashes.ReplaceAllString(strings.ToLower(p.Name), "-")
 	}
-	if p.Type == "nuget" || p.Type == "npm" {
+	switch p.Type {
+	case "nuget", "npm", "hex":
 		return p.Type, strings.ToLower(p.Namespace), strings.ToLower(p.Name)
+	case "cargo": // crates.io takes no second crate that differs in these
+		return p.Type, p.Namespace, strings.ReplaceAll(strings.ToLower(p.Name), "_", "-")
 	}
 	return p.Type, p.Namespace, p.Name
 }
@@ -96,8 +99,20 @@ func list(purl, name, version string) listed {
 		if parsed.Version != "" {
 			l.version = parsed.Version
 		}
+		if l.kind == "rpm" {
+			l.version = withEpoch(l.version, parsed.Qualifiers.Map()["epoch"])
+		}
 	}
 	return l
+}
+
+// withEpoch returns the version of an RPM with its epoch, which package URLs state
+// beside it.
+func withEpoch(version, epoch string) string {
+	if epoch != "" && version != "" && !strings.Contains(version, ":") {
+		return epoch + ":" + version
+	}
+	return version
 }
 
 func (l listed) String() string {
@@ -121,11 +136,22 @@ func (d deniedPackage) denies(p listed) bool {
 func (d deniedPackage) bears(name string) bool {
 	name = strings.ToLower(name)
 	bare := strings.ToLower(d.name)
-	if name == bare || d.kind == "pypi" && dashes.ReplaceAllString(name, "-") == bare {
+	if name == bare || (d.kind == "pypi" || d.kind == "cargo") && dashes.ReplaceAllString(name, "-") == bare {
 		return true
 	}
 	ns := strings.ToLower(d.ns)
 	return ns != "" && (name == ns+"/"+bare || name == ns+":"+bare || name == ns+"."+bare)
+}
+
+// comparable leaves the epoch of an RPM away where the entry states none, as package
+// URLs do not in their version.
+func (d deniedPackage) comparable(version, entry string) string {
+	if d.kind == "rpm" && !strings.Contains(entry, ":") {
+		if _, rest, found := strings.Cut(version, ":"); found {
+			return rest
+		}
+	}
+	return version
 }
 
 func (d deniedPackage) takes(version string) bool {
@@ -133,7 +159,7 @@ func (d deniedPackage) takes(version string) bool {
 	case version == "" || d.exact == "" && len(d.bounds) == 0:
 		return true
 	case d.exact != "":
-		if version == d.exact {
+		if version = d.comparable(version, d.exact); version == d.exact {
 			return true
 		}
 		if d.compareVersions == nil {
@@ -143,7 +169,7 @@ func (d deniedPackage) takes(version string) bool {
 		return ok && order == 0
 	}
 	for _, b := range d.bounds {
-		order, ok := d.compareVersions(version, b.version)
+		order, ok := d.compareVersions(d.comparable(version, b.version), b.version)
 		if !ok {
 			return true
 		}

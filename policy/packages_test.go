@@ -23,6 +23,11 @@ func TestDeniedPackages(t *testing.T) {
 		{"pkg:npm/@scope/name@<1", []listed{list("pkg:npm/%40scope/name@0.9.0", "", ""), list("", "@scope/name", "0.1.0")}, []listed{list("pkg:npm/name@0.9.0", "", "")}},
 		{"pkg:pypi/Foo_Bar@<2.0", []listed{list("pkg:pypi/foo.bar@1.9", "", ""), list("pkg:pypi/foo-bar@2.0rc1", "", ""), list("", "Foo.Bar", "1")}, []listed{list("pkg:pypi/foo-bar@2.0.post1", "", "")}},
 		{"pkg:deb/debian/openssl@<3.0.11-1~deb12u2", []listed{list("pkg:deb/debian/openssl@3.0.11-1~deb12u1?arch=amd64&distro=debian-12", "", "")}, []listed{list("pkg:deb/debian/openssl@3.0.11-1~deb12u2?arch=amd64", "", ""), list("pkg:deb/debian/openssl@1%3A3.0", "", ""), list("pkg:deb/ubuntu/openssl@1", "", "")}},
+		{"pkg:rpm/redhat/openssl@<3.0.8", []listed{list("pkg:rpm/redhat/openssl@3.0.7-18.el9?arch=x86_64&epoch=1", "", ""), list("pkg:rpm/redhat/openssl@1:3.0.7-18.el9", "", "")}, []listed{list("pkg:rpm/redhat/openssl@3.0.8-1.el9?epoch=1", "", "")}},
+		{"pkg:rpm/redhat/openssl@>=1:3.0.0,<1:3.0.8", []listed{list("pkg:rpm/redhat/openssl@3.0.7-18.el9?epoch=1", "", ""), list("pkg:rpm/redhat/openssl?epoch=1", "", "3.0.7")}, []listed{list("pkg:rpm/redhat/openssl@3.0.7-18.el9?epoch=2", "", ""), list("pkg:rpm/redhat/openssl@3.0.7-18.el9", "", "")}},
+		{"pkg:rpm/redhat/openssl@1:3.0.7-18.el9", []listed{list("pkg:rpm/redhat/openssl@3.0.7-18.el9?epoch=1", "", "")}, []listed{list("pkg:rpm/redhat/openssl@3.0.7-18.el9", "", "")}},
+		{"pkg:rpm/redhat/openssl@3.0.7-18.el9", []listed{list("pkg:rpm/redhat/openssl@3.0.7-18.el9?epoch=1", "", ""), list("pkg:rpm/redhat/openssl@3.0.7-18.el9", "", "")}, nil},
+		{"pkg:cargo/foo_bar@1.0.0", []listed{list("pkg:cargo/foo-bar@1.0.0", "", ""), list("pkg:cargo/Foo_Bar@1.0.0", "", ""), list("", "foo_bar", "1.0.0")}, []listed{list("pkg:cargo/foobar@1.0.0", "", "")}},
 		{"pkg:unknown/x@1", []listed{list("pkg:unknown/x@1", "", "")}, []listed{list("pkg:unknown/x@1.0", "", "")}},
 	} {
 		d, err := parseDenied(row.deny)
@@ -60,7 +65,7 @@ func TestVersionOrders(t *testing.T) {
 		"maven":  {{"1-alpha-1", "1-alpha2", "1-beta", "1-milestone", "1-rc", "1-snapshot", "1", "1-sp", "1-foo", "1-1", "1.1", "1.1.1", "1.2", "1.10", "2.0-beta9", "2.0"}, {"2.0-rc1", "2.0-rc2", "2.0", "2.0.1"}, {"31.0-android", "31.1-android", "31.1-jre"}},
 		"deb":    {{"1.0~~", "1.0~~a", "1.0~", "1.0", "1.0-1~deb12u1", "1.0-1", "1.0-1+b1", "1.0a", "1.0+", "1.0.1", "1.9", "1.10", "1:0.1", "2:0"}},
 		"rpm":    {{"1.0~rc1", "1.0", "1.0^git1", "1.0.1", "1.0a", "1.9", "1.10", "2.0-1.el9", "2.0-2.el9", "1:0.1"}, {"1.0a", "1.0.1"}},
-		"apk":    {{"1.0_alpha", "1.0_alpha2", "1.0_beta", "1.0_pre1", "1.0_rc1", "1.0", "1.0-r1", "1.0-r10", "1.0_p1", "1.0a", "1.0.1", "1.9", "1.10"}},
+		"apk":    {{"1.0_alpha", "1.0_alpha2", "1.0_beta", "1.0_pre1", "1.0_rc1", "1.0", "1.0-r1", "1.0-r10", "1.0_p1", "1.0a", "1.0.1", "1.01", "1.05", "1.1", "1.9", "1.10"}},
 		"pypi":   {{"1.0.dev1", "1.0a1.dev1", "1.0a1", "1.0a2", "1.0b1", "1.0rc1", "1.0", "1.0+local", "1.0.post1.dev1", "1.0.post1", "1.0.1", "1.10", "1!0.1"}},
 		"gem":    {{"1.0.a", "1.0.b1", "1.0.b2", "1.0.rc1", "1.0", "1.0.1", "1.9", "1.10"}},
 	} {

@@ -116,11 +116,14 @@ func (n *segmentNode) matching(path string, yield func(*ownPattern)) {
 	}
 }
 
-// meeting calls yield for every pattern that some name matches beside p.
-func (x *patternIndex) meeting(p pattern, yield func(*ownPattern)) {
+// meeting calls yield for every pattern that some name matches beside p, as far as
+// steps last: what the comparisons of wildcards may still cost. It is below zero where
+// they did not.
+func (x *patternIndex) meeting(p pattern, steps *int, yield func(*ownPattern)) {
+	m := meeting{steps, yield}
 	visit := func(n *segmentNode) {
 		if n != nil {
-			n.meeting(p.path.segments, p.path.rest, yield)
+			m.below(n, p.path.segments, p.path.rest)
 		}
 	}
 	visit(x.every)
@@ -146,34 +149,50 @@ func (x *patternIndex) meeting(p pattern, yield func(*ownPattern)) {
 	}
 }
 
-func (n *segmentNode) meeting(segments []string, rest bool, yield func(*ownPattern)) {
+// meeting is one search for the patterns that a pattern meets.
+type meeting struct {
+	steps *int
+	yield func(*ownPattern)
+}
+
+// meets compares two segments while steps last.
+func (m meeting) meets(a, b string) bool {
+	a, b, can := trimSegments(a, b)
+	*m.steps--
+	if can && strings.Contains(a, "*") != strings.Contains(b, "*") {
+		*m.steps -= len(a) * len(b)
+	}
+	return can && *m.steps >= 0 && meetsTrimmed(a, b)
+}
+
+func (m meeting) below(n *segmentNode, segments []string, rest bool) {
 	if len(segments) == 0 {
 		if !rest {
 			for _, p := range n.here {
-				yield(p)
+				m.yield(p)
 			}
 			return
 		}
-		n.each(yield)
+		n.each(m.yield)
 		return
 	}
 	for _, p := range n.rest {
-		yield(p)
+		m.yield(p)
 	}
 	if !strings.Contains(segments[0], "*") {
 		if child := n.literal[segments[0]]; child != nil {
-			child.meeting(segments[1:], rest, yield)
+			m.below(child, segments[1:], rest)
 		}
 	} else {
 		for literal, child := range n.literal {
-			if matchSegment(segments[0], literal) {
-				child.meeting(segments[1:], rest, yield)
+			if m.meets(segments[0], literal) {
+				m.below(child, segments[1:], rest)
 			}
 		}
 	}
 	for _, g := range n.globs {
-		if meetsSegment(segments[0], g.segment) {
-			g.node.meeting(segments[1:], rest, yield)
+		if m.meets(segments[0], g.segment) {
+			m.below(g.node, segments[1:], rest)
 		}
 	}
 }

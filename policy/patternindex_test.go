@@ -33,7 +33,8 @@ func TestPatternIndex(t *testing.T) {
 				t.Fatalf("%q: %v", text, err)
 			}
 			var near []*ownPattern
-			index.meeting(p, func(other *ownPattern) { near = append(near, other) })
+			steps := maxPatternSteps
+			index.meeting(p, &steps, func(other *ownPattern) { near = append(near, other) })
 			for _, other := range all {
 				if found := slices.Contains(near, other); p.meets(other.pattern) && !found {
 					t.Fatalf("PO-08 %s and %s meet, and the index does not say so", p, other)

@@ -216,22 +216,26 @@ func describeRuns(parties []party, statements map[string][]named) string {
 	return strings.Join(all, "; ")
 }
 
+// maxRunLifetime is the longest life of a certificate that is taken for one run's:
+// Fulcio's live ten minutes. What lives longer signs for many runs.
+const maxRunLifetime = time.Hour
+
 // runsOf returns the runs that a statement names. The certificate's claim is the
 // authority's word, what the statement says its signer's; where both name an
-// address and they differ, the statement names nothing. What shares one certificate
-// was signed in one run as well.
+// address and they differ, the statement names nothing. A certificate without a claim
+// stands for a run itself if it was issued for one.
 func runsOf(f verify.Fact) (runs []string, fault string) {
 	claimed := claimedRun(f)
-	if f.Signer.Certificate != nil {
-		proved := f.Signer.Certificate.Extensions[oidRunInvocation]
+	if c := f.Signer.Certificate; c != nil {
+		proved := c.Extensions[oidRunInvocation]
 		if isAddress(claimed) && isAddress(proved) && claimed != proved {
 			return nil, fmt.Sprintf("the run %q by what it says, and %q by its certificate", wording.Short(claimed), wording.Short(proved))
 		}
-		if isAddress(proved) {
+		switch {
+		case isAddress(proved):
 			runs = append(runs, "the run "+proved)
-		}
-		if f.Signer.KeyID != "" {
-			runs = append(runs, fmt.Sprintf("the certificate of %s, key %s, root %s", f.Signer, f.Signer.KeyID, f.Signer.Certificate.Root))
+		case !c.Digest.IsZero() && c.Lifetime > 0 && c.Lifetime <= maxRunLifetime:
+			runs = append(runs, fmt.Sprintf("the certificate %s of %s", c.Digest, f.Signer))
 		}
 	}
 	if claimed != "" && !slices.Contains(runs, "the run "+claimed) {

@@ -39,6 +39,7 @@ func inRun(t testing.TB, p *Policy, keyID, run, predicateType, body string) veri
 	if run != "" {
 		c = github(say("21", run))
 	}
+	c.Digest, c.Lifetime = digest.FromBytes([]byte(keyID+run)), 10*time.Minute
 	f := certified(t, p, "public", c)
 	statement := attested(t, "a", predicateType, body)
 	f.Kind, f.Statement, f.Origin, f.Signer.KeyID = statement.Kind, statement.Statement, statement.Origin, keyID
@@ -62,6 +63,10 @@ func TestSameRun(t *testing.T) {
 	sbom := func(key, cert string) verify.Fact {
 		return inRun(t, p, key, cert, predicate.TypeSPDX, spdx("pkg:npm/good@1"))
 	}
+	lived := func(f verify.Fact) verify.Fact {
+		f.Signer.Certificate.Lifetime = 2 * 365 * 24 * time.Hour
+		return f
+	}
 	for _, row := range []struct {
 		name  string
 		facts []verify.Fact
@@ -74,6 +79,8 @@ func TestSameRun(t *testing.T) {
 		{"provenance that contradicts its certificate", []verify.Fact{prov("k1", runTwo, runOne), sbom("k2", runOne)}, Deny},
 		{"the same, one certificate", []verify.Fact{prov("k1", runTwo, runOne), sbom("k1", runTwo)}, Deny},
 		{"one certificate that names no run", []verify.Fact{prov("k1", "", "x"), sbom("k1", "")}, Allow},
+		{"one certificate of years that names no run", []verify.Fact{lived(prov("k1", "", "x")), lived(sbom("k1", ""))}, Deny},
+		{"one key for the certificates of two runs", []verify.Fact{prov("k1", runOne, runOne), sbom("k1", runTwo)}, Deny},
 		{"two certificates that name no run", []verify.Fact{prov("k1", "", "x"), sbom("k2", "")}, Deny},
 		{"mixed, and a pair that fits", []verify.Fact{prov("k1", runOne, runOne), sbom("k2", runTwo), prov("k3", runTwo, runTwo)}, Allow},
 		{"only one of them", []verify.Fact{prov("k1", runOne, runOne)}, Deny},

@@ -81,15 +81,22 @@ type inventory struct {
 }
 
 func inventoryOf(packages []predicate.Package) *inventory {
+	type place struct {
+		packageKey
+		arch, distro string
+	}
+	seen := make(map[place]bool)
 	inv := &inventory{byKey: make(map[packageKey][]item), named: make(map[packageKey]bool), bare: make(map[packageKey]bool)}
 	for _, p := range packages {
 		if p.Root {
 			continue
 		}
 		one := itemOf(p)
-		if slices.ContainsFunc(inv.byKey[one.packageKey], func(other item) bool { return one.arch == other.arch && one.distro == other.distro }) {
+		at := place{one.packageKey, one.arch, one.distro}
+		if seen[at] {
 			continue // found in two places
 		}
+		seen[at] = true
 		inv.all = append(inv.all, one)
 		inv.byKey[one.packageKey] = append(inv.byKey[one.packageKey], one)
 		inv.named[one.bare] = true
@@ -115,10 +122,7 @@ func itemOf(p predicate.Package) item {
 	qualifiers := parsed.Qualifiers.Map()
 	switch one.kind {
 	case "rpm": // the epoch stands in the version or beside it
-		if epoch := qualifiers["epoch"]; epoch != "" && !strings.Contains(one.version, ":") {
-			one.version = epoch + ":" + one.version
-		}
-		one.version = strings.TrimPrefix(one.version, "0:")
+		one.version = strings.TrimPrefix(withEpoch(one.version, qualifiers["epoch"]), "0:")
 	case "golang":
 		one.version = strings.TrimPrefix(one.version, "v")
 	}

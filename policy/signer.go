@@ -87,21 +87,30 @@ func (all signers) count(proven []verify.Signer) int {
 		}
 		distinct[at] = append(distinct[at], p)
 	}
-	return matching(len(all), len(distinct), func(party, i int) bool { return slices.ContainsFunc(distinct[i], all[party].is) })
+	fits := make([][]int, len(all))
+	for party := range all {
+		for i := range distinct {
+			if slices.ContainsFunc(distinct[i], all[party].is) {
+				fits[party] = append(fits[party], i)
+			}
+		}
+	}
+	return matching(fits, len(distinct))
 }
 
 // matching is the size of the largest set of pairs of parties and holders in which
-// nobody stands twice.
-func matching(parties, holders int, fits func(party, holder int) bool) int {
+// nobody stands twice. fits lists the holders that each party may have.
+func matching(fits [][]int, holders int) int {
 	holder := make([]int, holders) // the party that each stands for, from 1
-	var assign func(party int, tried []bool) bool
-	assign = func(party int, tried []bool) bool {
-		for i := range holder {
-			if tried[i] || !fits(party, i) {
+	tried := make([]int, holders)  // the party that it was tried for last, from 1
+	var assign func(party, turn int) bool
+	assign = func(party, turn int) bool {
+		for _, i := range fits[party] {
+			if tried[i] == turn {
 				continue
 			}
-			tried[i] = true
-			if holder[i] == 0 || assign(holder[i]-1, tried) {
+			tried[i] = turn
+			if holder[i] == 0 || assign(holder[i]-1, turn) {
 				holder[i] = party + 1
 				return true
 			}
@@ -109,8 +118,8 @@ func matching(parties, holders int, fits func(party, holder int) bool) int {
 		return false
 	}
 	pairs := 0
-	for party := range parties {
-		if assign(party, make([]bool, holders)) {
+	for party := range fits {
+		if assign(party, party+1) {
 			pairs++
 		}
 	}
@@ -120,13 +129,17 @@ func matching(parties, holders int, fits func(party, holder int) bool) int {
 // possible returns the most parties that could ever sign: each key for one, and
 // each different identity for one.
 func (all signers) possible() int {
-	var names []string
-	for _, s := range all {
-		names = append(names, s.holders()...)
+	number := make(map[string]int)
+	fits := make([][]int, len(all))
+	for party, s := range all {
+		for _, name := range s.holders() {
+			if _, known := number[name]; !known {
+				number[name] = len(number)
+			}
+			fits[party] = append(fits[party], number[name])
+		}
 	}
-	slices.Sort(names)
-	names = slices.Compact(names)
-	return matching(len(all), len(names), func(party, i int) bool { return slices.Contains(all[party].holders(), names[i]) })
+	return matching(fits, len(number))
 }
 
 // holders name what the party can sign with.

@@ -150,7 +150,11 @@ func compareAlpine(a, b string) (int, bool) {
 	}
 	dotsA, dotsB := strings.Split(x[1], "."), strings.Split(y[1], ".")
 	for i := range min(len(dotsA), len(dotsB)) {
-		if order := compareNumbers(dotsA[i], dotsB[i]); order != 0 {
+		order := compareNumbers(dotsA[i], dotsB[i])
+		if i > 0 && (dotsA[i][0] == '0' || dotsB[i][0] == '0') {
+			order = cmp.Compare(dotsA[i], dotsB[i]) // a fraction: 1.05 comes before 1.1
+		}
+		if order != 0 {
 			return order, true
 		}
 	}

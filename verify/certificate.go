@@ -14,6 +14,7 @@ import (
 	protocommon "github.com/sigstore/protobuf-specs/gen/pb-go/common/v1"
 	sigverify "github.com/sigstore/sigstore-go/pkg/verify"
 
+	"github.com/hallmark-project/hallmark/attest/digest"
 	"github.com/hallmark-project/hallmark/verify/trust"
 )
 
@@ -81,6 +82,7 @@ func (v *Verifier) checkCertificate(fact *Fact, e Evidence, parsed *entity, arti
 		return rejection
 	}
 	identity.Root = v.root.Digest()
+	identity.Digest, identity.Lifetime = digest.FromBytes(leaf.Raw), leaf.NotAfter.Sub(leaf.NotBefore)
 	sum := sha256.Sum256(leaf.RawSubjectPublicKeyInfo)
 	fact.Signer = Signer{KeyID: "sha256:" + hex.EncodeToString(sum[:]), Certificate: identity}
 	if v.need.LogEntries > 0 {

@@ -114,6 +114,11 @@ type Certificate struct {
 	// Root is the digest of the trust root that proved the certificate. An identity
 	// is only as good as the authority that vouches for it: compare both.
 	Root digest.Digest
+	// Digest is that of the certificate itself, in DER.
+	Digest digest.Digest
+	// Lifetime is for how long it was issued: minutes by Fulcio, years by many
+	// authorities of one's own.
+	Lifetime time.Duration
 }
 
 // TrustedTime is a signing time that a third party vouches for.

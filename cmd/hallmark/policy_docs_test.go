@@ -28,9 +28,6 @@ func TestPolicyToolsDocs(t *testing.T) {
 	if err := os.Remove(w.policyFile); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Mkdir("tests", 0o700); err != nil {
-		t.Fatal(err)
-	}
 	commands := 0
 	for _, block := range docsBlock.FindAllStringSubmatch(string(text), -1) {
 		body := strings.ReplaceAll(block[2], "registry.example", w.Host())

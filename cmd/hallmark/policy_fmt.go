@@ -47,6 +47,9 @@ usage.`,
 func (a *app) policyFmt(files []string, write, check bool) error {
 	other := false
 	for _, path := range files {
+		if err := cli.NotInRegistry(path); err != nil {
+			return err
+		}
 		raw, err := cli.ReadBounded(path, policy.MaxBytes)
 		if errors.Is(err, fs.ErrNotExist) {
 			err = errors.New("no such file")

@@ -76,6 +76,9 @@ func (a *app) policyLint(f *policyLintFlags, files []string) error {
 	}
 	var found []lint.Finding
 	for _, path := range files {
+		if err := cli.NotInRegistry(path); err != nil {
+			return err
+		}
 		one, err := a.lintPath(path, o)
 		if err != nil {
 			return cli.Undetermined(fmt.Errorf("reading policy %s: %w", path, err))

@@ -78,6 +78,22 @@ func TestPolicyPushPull(t *testing.T) {
 	}
 }
 
+// TestPolicyInRegistryOffline: verbs that use no network say what to do.
+func TestPolicyInRegistryOffline(t *testing.T) {
+	t.Parallel()
+	const ref = "oci://registry.example/policies/prod@sha256:06264063f7b0a4987c389f6d2fdcd749a35ae57232e5dc4975dae316c0dccd65"
+	for _, args := range [][]string{
+		{"policy", "lint", ref},
+		{"policy", "fmt", ref},
+		{"policy", "diff", ref, ref, "--against", "x.record"},
+		{"policy", "test", "tests", "--policy", ref},
+	} {
+		if got := runVerb(t.Context(), nil, args...); got.code != cli.ExitUsage || !strings.Contains(got.stderr, "hallmark policy pull") {
+			t.Errorf("%s: %+v", args, got)
+		}
+	}
+}
+
 // TestPolicyPushOrder: readers by tag never see a policy without its signature: where
 // the signature is refused, the tag is not moved.
 func TestPolicyPushOrder(t *testing.T) {

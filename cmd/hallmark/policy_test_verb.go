@@ -164,6 +164,9 @@ func (a *app) policyTestRecord(ctx context.Context, f *policyTestFlags, paths []
 			return cli.Hint(fmt.Errorf("%s is there already", base+extension), "give the case another --name, or remove the file")
 		}
 	}
+	if err := os.MkdirAll(paths[0], 0o755); err != nil {
+		return cli.Undetermined(fmt.Errorf("making the folder of the case: %w", err))
+	}
 	if err := writeRecord(ctx, base+".record", recorder, record.Verification{Policy: p, Platform: f.platform, Targets: targets}, r); err != nil {
 		return cli.Undetermined(err)
 	}

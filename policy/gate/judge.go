@@ -50,7 +50,11 @@ func (c *call) ask(t Target) (question, *report.Image) {
 		if !errors.As(err, &denial) {
 			return question{}, failed(t, err)
 		}
-		return question{}, &report.Image{Image: t.Text, Name: t.Name, Digest: t.Reference.Digest, Decision: denial.Decision}
+		image := &report.Image{Image: t.Text, Name: t.Name, Digest: t.Reference.Digest, Decision: denial.Decision}
+		if t.Name == LayoutName && len(image.Demands) > 0 {
+			image.Demands[0].Hint = "say with --as which name the image has for the policy's rules"
+		}
+		return question{}, image
 	}
 	if err := admits(t); err != nil {
 		answer := failed(t, err)

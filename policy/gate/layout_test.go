@@ -142,5 +142,8 @@ func TestLayoutDoesNotNameItself(t *testing.T) {
 		if string(image.Reason) != reason {
 			t.Errorf("as %q: %s %s, want %q", name, image.Verdict, image.Reason, reason)
 		}
+		if name == "" && !strings.Contains(image.Demands[0].Hint, "--as") {
+			t.Errorf("without a name: %q", image.Demands[0].Hint)
+		}
 	}
 }

@@ -26,7 +26,8 @@ import (
 	"github.com/hallmark-project/hallmark/attest/wording"
 )
 
-// Unstated is the entry that denies packages of which no license is stated.
+// Unstated is the entry that denies packages of which no license is stated, and
+// what SPDX writes in the place of a license: itself and NONE.
 const Unstated = "NOASSERTION"
 
 // namePrefix marks an entry that is no identifier of SPDX.
@@ -148,6 +149,9 @@ func (s *Set) denies(e *expression) (entry string, denied bool) {
 // license reports whether every license that an identifier may be taken for is
 // denied.
 func (s *Set) license(id, exception string) (entry string, denied bool) {
+	if s.unstated && (strings.EqualFold(id, Unstated) || strings.EqualFold(id, "NONE")) {
+		return Unstated, true
+	}
 	if exception == "" {
 		id, exception = split(id)
 	}

@@ -69,7 +69,7 @@ func All() []About {
 		{NoProvenance, Note, "A CI system signs, and the rule does not ask what it built."},
 		{ProvenanceAny, Warning, "Provenance of any source is accepted."},
 		{StatementAny, Note, "Only the statement's type is demanded: whatever it says is accepted."},
-		{NoTime, Warning, "An age or the latest is wanted of signers that prove no time: the demand can never be met."},
+		{NoTime, Warning, "An age or the latest is wanted of signers that prove no time: what they sign never counts."},
 		{ScanAnyAge, Warning, "A scan of any age is accepted: what was found since then is not known."},
 		{ScanAny, Warning, "One good scan is enough, so that an old one hides what a newer one found."},
 		{SBOMUnchecked, Note, "The SBOM is not compared with what is in the image: it lists what its signer says."},

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hallmark-project/hallmark/attest/digest"
 	"github.com/hallmark-project/hallmark/policy"
 	"github.com/hallmark-project/hallmark/policy/lint"
 	"github.com/hallmark-project/hallmark/verify/verifytest"
@@ -112,6 +113,41 @@ func TestScans(t *testing.T) {
 	found := lint.Check("p.yaml", []byte(strings.Replace(strict, "sbom: {", "vulnerabilities: {from: [b], maxSeverity: low, which: any, maxAge: 24h}\n      sbom: {", 1)), files(t), lint.Options{})
 	if got := ids(found); !slices.Equal(got, []string{"no-trusted-time", "scan-any"}) || found[0].Line != 14 {
 		t.Errorf("%v", found)
+	}
+}
+
+// TI-08: a time is wanted of signers whose keys prove none, of all or of some.
+func TestNoTrustedTime(t *testing.T) {
+	t.Parallel()
+	root := verifytest.NewInstance(t).TrustedRoot(t)
+	read := func(path string) ([]byte, error) {
+		if path == "root.json" {
+			return root, nil
+		}
+		return files(t)(path)
+	}
+	for demand, want := range map[string]string{
+		"vulnerabilities: {from: [a], maxSeverity: low, maxAge: 1d}":                                                     "so this can never be met",
+		"vulnerabilities: {from: [a, b], maxSeverity: low, maxAge: 1d}":                                                  "no signature by a proves when it was made, so each that is attached makes the demand fail",
+		"vulnerabilities: {from: [a, b], maxSeverity: low, maxAge: 1d, which: all}":                                      "so each that is attached makes the demand fail",
+		"statements: [{type: test-result, from: [a, b], maxAge: 1d, cel: [\"statement.predicate.result == 'PASSED'\"]}]": "so none of them counts",
+		"vulnerabilities: {from: [b], maxSeverity: low, maxAge: 1d}":                                                     "",
+		"summary: {from: [a], maxAge: 1d}":                                                                               "",
+	} {
+		text := strings.Replace(strict, "sbom: {", demand+"\n      sbom: {", 1)
+		if strings.HasPrefix(demand, "statements") {
+			text = strings.Replace(strict, `statements: [{type: test-result, from: [a], cel: ["statement.predicate.result == 'PASSED'"]}]`, demand, 1)
+		}
+		text = strings.Replace(text, "signers:\n", "trustRoots: {r: {sigstore: root.json, sha256: '"+digest.FromBytes(root).Hex()+"'}}\nsigners:\n", 1)
+		text = strings.Replace(text, "b: {keys", "b: {timesFrom: r, keys", 1)
+		var texts []string
+		for _, one := range lint.Check("p.yaml", []byte(text), read, lint.Options{}) {
+			texts = append(texts, one.String())
+		}
+		switch {
+		case want == "" && len(texts) > 0, want != "" && (len(texts) != 1 || !strings.Contains(texts[0], want) || !strings.Contains(texts[0], "[no-trusted-time]")):
+			t.Errorf("%s: %v", demand, texts)
+		}
 	}
 }
 

@@ -110,6 +110,9 @@ func (l *linter) times(rule view) {
 		}
 	}
 	for _, demand := range rule.get("require").entries() {
+		if demand.name == "summary" {
+			continue // its signer's word is taken for its time
+		}
 		whole := full.get("require", demand.name)
 		l.demandTime(demand.view, whole)
 		for i, item := range demand.items() {
@@ -126,10 +129,19 @@ func (l *linter) demandTime(demand, whole view) {
 		return
 	}
 	names := whole.get("from").texts()
-	if len(names) > 0 && !slices.ContainsFunc(names, l.provesTime) {
-		l.add(NoTime, demand, "give these signers `timesFrom`, a trust root whose logs or timestamp authorities vouch for times",
-			"no signature by %s proves when it was made, so this can never be met", strings.Join(names, " or "))
+	without := slices.DeleteFunc(slices.Clone(names), l.provesTime)
+	so := "this can never be met"
+	switch which := whole.get("which").text(); {
+	case len(without) == 0:
+		return
+	case len(without) == len(names):
+	case which == "latest", which == "all":
+		so = "each that is attached makes the demand fail"
+	default:
+		so = "none of them counts"
 	}
+	l.add(NoTime, demand, "give these signers `timesFrom`, a trust root whose logs or timestamp authorities vouch for times",
+		"no signature by %s proves when it was made, so "+so, strings.Join(without, " or "))
 }
 
 // provesTime reports whether a signer's signatures can have a trusted time.

@@ -186,6 +186,9 @@ func (a Answer) check(blobs map[digest.Digest]bool) error {
 		if a.Resolved == nil || a.Resolved.Digest.IsZero() {
 			return errors.New("nothing is resolved")
 		}
+		if wanted := a.Asked.Reference.Digest; !wanted.IsZero() && a.Resolved.Digest != wanted {
+			return fmt.Errorf("%w: a digest is resolved to another", oci.ErrDigestMismatch)
+		}
 	case "manifest", "tag", "blob":
 		if !blobs[a.Blob] {
 			return errors.New("its content is not in the record")

@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/hallmark-project/hallmark/attest/digest"
 	"github.com/hallmark-project/hallmark/policy"
 	"github.com/hallmark-project/hallmark/policy/gate"
 	"github.com/hallmark-project/hallmark/policy/record"
@@ -198,6 +199,13 @@ func TestDamagedRecord(t *testing.T) {
 		"a source that is none":          func(r *record.Record) { r.Images[0].Source = 7 },
 		"two answers": func(r *record.Record) {
 			r.Sources[0].Answers = append(r.Sources[0].Answers, r.Sources[0].Answers[0])
+		},
+		"a digest that is resolved to another": func(r *record.Record) {
+			for i := range r.Sources[0].Answers {
+				if a := &r.Sources[0].Answers[i]; a.Asked.Call == "resolve" {
+					a.Asked.Reference.Tag, a.Asked.Reference.Digest = "", digest.FromBytes([]byte("another"))
+				}
+			}
 		},
 		"an unknown call": func(r *record.Record) { r.Sources[0].Answers[0].Asked.Call = "push" },
 		"an unknown kind of failure": func(r *record.Record) {

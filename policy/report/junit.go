@@ -32,7 +32,8 @@ type (
 
 // WriteJUnit writes the report as JUnit XML: a suite for each image, in it a case
 // "verdict" and one for each demand on each digest. A denial is a failure, what could
-// not be checked is an error, and what an exception skips is skipped.
+// not be checked is an error. What decides nothing is skipped: what an exception makes
+// up for, what nobody asked for, and what a rule refuses that only warns.
 func (r *Report) WriteJUnit(w io.Writer) error {
 	suites := make([]junitSuite, 0, len(r.Images))
 	var all junitCounts
@@ -141,25 +142,40 @@ func (r *Report) junitSuite(i *Image) junitSuite {
 	for _, weakened := range r.Insecure {
 		property("insecure", weakened)
 	}
-	s.add("verdict", i.Verdict, string(i.Reason), nil, imageLines(i))
+	s.add("verdict", i.Verdict, string(i.Reason), "", imageLines(i))
 	for n := range i.Demands {
 		d := &i.Demands[n]
 		name := d.Name
 		if on := target(i, d); on != "" {
 			name += " on " + on
 		}
-		s.add(name, d.Verdict, string(d.Reason), d.Skipped, demandLines(i, d))
+		s.add(name, d.Verdict, string(d.Reason), ignored(i, d), demandLines(i, d))
 	}
 	return s
 }
 
+// ignored says why a demand that is not met decides nothing; "" where it does.
+func ignored(i *Image, d *policy.Demand) string {
+	switch {
+	case d.Skipped != nil:
+		return describeSkipped(d.Skipped)
+	case d.Verdict == policy.Allow:
+		return ""
+	case d.Alternative:
+		return "the other demands decide"
+	case i.Warned != nil && i.Verdict == policy.Allow:
+		return describeWarned(i.Warned)
+	}
+	return ""
+}
+
 // add adds a case with its outcome; lines say more.
-func (s *junitSuite) add(name string, v policy.Verdict, reason string, skipped *policy.Skipped, lines []string) {
+func (s *junitSuite) add(name string, v policy.Verdict, reason, skipped string, lines []string) {
 	c := junitCase{name: name, message: cmp.Or(reason, verdictWord(v)), kind: reason, lines: lines}
 	s.tests++
 	switch {
-	case skipped != nil:
-		c.outcome, c.message, c.kind, c.told = "skipped", describeSkipped(skipped), "", true
+	case skipped != "":
+		c.outcome, c.message, c.kind, c.told = "skipped", skipped, "", true
 		s.skipped++
 	case v == policy.Allow:
 		c.told = true

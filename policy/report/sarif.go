@@ -126,6 +126,8 @@ func (s *sarif) add(i, bare *Image, at int, d *policy.Demand) {
 	switch {
 	case verdict == policy.Allow:
 		kind, level = "pass", "none"
+	case d != nil && d.Alternative:
+		kind, level = "informational", "none" // nobody asked for it
 	case verdict == policy.Undetermined || i.Warned != nil:
 		level = "warning"
 	}

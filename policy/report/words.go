@@ -27,6 +27,8 @@ func stateWord(d *policy.Demand) string {
 		return "not met, skipped by an exception"
 	case d.Verdict == policy.Allow:
 		return "met"
+	case d.Alternative:
+		return "not met, and not asked for"
 	case d.Verdict == policy.Deny:
 		return "not met"
 	}

@@ -15,7 +15,7 @@ import (
 const (
 	// mergeAttempts bounds the fight for a tag with other writers.
 	mergeAttempts = 60
-	// leastPause is how long an entry must stay where conditions may be ignored.
+	// leastPause is how long an entry must stay, at least, where conditions may be ignored.
 	// It grows with the time that a read and a write take here, since another
 	// writer may have read the list that long ago and may write it still.
 	leastPause = 300 * time.Millisecond
@@ -50,7 +50,7 @@ func (p *Publisher) merge(ctx context.Context, ref oci.Reference, tag string, ap
 			if seen++; seen == 2 || !wrote {
 				return nil
 			}
-			if err := pause(ctx, max(leastPause, 4*trip, 4*slowest)); err != nil {
+			if err := pause(ctx, 2*max(leastPause, 4*trip, 4*slowest)); err != nil {
 				return err
 			}
 			continue

@@ -182,11 +182,11 @@ func TestTwiceAddsNothing(t *testing.T) {
 	}
 }
 
-// TestRacingWriters: OC-17 and OC-18. Twenty writers, each with a client of its own
+// TestRacingWriters: OC-17 and OC-18. A dozen writers, each with a client of its own
 // and none with a lock in common, all get listed.
 func TestRacingWriters(t *testing.T) {
 	t.Parallel()
-	const writers = 20
+	const writers = 12
 	for name, test := range map[string]struct {
 		attach  attacher
 		options []registrytest.Option

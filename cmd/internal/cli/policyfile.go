@@ -24,8 +24,8 @@ const MaxPolicyFileBytes = 16 << 20
 // LoadPolicy reads a policy file, or a folder of them, and the files that they name,
 // which are relative to the policy's folder. Its errors are "could not check".
 func (a *App) LoadPolicy(path string) (*policy.Policy, error) {
-	if source.IsReference(path) {
-		return nil, Hint(UsageError("a policy in a registry cannot be read here"), "hallmark policy pull writes it to a file")
+	if err := NotInRegistry(path); err != nil {
+		return nil, err
 	}
 	if info, err := os.Stat(path); err == nil && info.IsDir() {
 		return a.loadPolicyFolder(path)
@@ -49,6 +49,14 @@ func (a *App) LoadPolicy(path string) (*policy.Policy, error) {
 		return nil, Undetermined(Hint(err, "docs/policy.md describes every entry of a policy"))
 	}
 	return p, nil
+}
+
+// NotInRegistry refuses a policy in a registry for verbs that use no network.
+func NotInRegistry(path string) error {
+	if !source.IsReference(path) {
+		return nil
+	}
+	return Hint(UsageError("a policy in a registry cannot be read here"), "hallmark policy pull writes it to a file")
 }
 
 // loadPolicyFolder reads the policy that the files of a folder are together.
