@@ -2,7 +2,6 @@ package kubernetes
 
 import (
 	"fmt"
-	"reflect"
 	"strings"
 	"testing"
 
@@ -46,30 +45,4 @@ spec:
 		_, err := client.Resource(resource(plural+"."+group+"/"+version)).List(t.Context(), meta.ListOptions{Limit: 1})
 		return err == nil
 	})
-}
-
-// imageFields returns the paths of the string fields below a struct whose name, or whose
-// parent's name, speaks of an image.
-func imageFields(of any) []string {
-	var found []string
-	var walk func(at reflect.Type, path []string)
-	walk = func(at reflect.Type, path []string) {
-		for at.Kind() == reflect.Pointer || at.Kind() == reflect.Slice {
-			at = at.Elem()
-		}
-		last := path
-		if len(last) > 2 {
-			last = last[len(last)-2:]
-		}
-		switch {
-		case at.Kind() == reflect.String && strings.Contains(strings.ToLower(strings.Join(last, ".")), "image") && !strings.HasSuffix(path[len(path)-1], "Policy"):
-			found = append(found, strings.Join(path, "."))
-		case at.Kind() == reflect.Struct && len(path) < 8:
-			for n := range at.NumField() {
-				walk(at.Field(n).Type, append(path[:len(path):len(path)], at.Field(n).Name))
-			}
-		}
-	}
-	walk(reflect.TypeOf(of), nil)
-	return found
 }
