@@ -218,6 +218,10 @@ func (s served) with(hangup <-chan struct{}) server.Options {
 	return s.Options
 }
 
+// lookTimeout bounds the look at one image: the longest time that an API server waits for
+// a webhook (admissionregistration.k8s.io/v1, timeoutSeconds).
+const lookTimeout = 30 * time.Second
+
 // server puts everything together. Its errors have their exit codes.
 func (f *serveFlags) server(a *cli.App, log *slog.Logger, started time.Time) (s served, tracer *telemetry.Tracer, done func(), err error) {
 	cache := gate.NewCache(gate.CacheOptions{Entries: f.cacheEntries, MaxAge: f.maxAge, TagFreshness: f.tagFreshness})
@@ -241,7 +245,8 @@ func (f *serveFlags) server(a *cli.App, log *slog.Logger, started time.Time) (s 
 			own.set(k)
 			return newSource(k)
 		},
-		Gate: gate.Options{Cache: cache}, Log: log,
+		// A slow registry's answer is kept for the next try of who could not wait for it.
+		Gate: gate.Options{Cache: cache, Timeout: lookTimeout}, Log: log,
 	})
 	if err != nil {
 		return s, nil, nil, cli.Undetermined(cli.Hint(err, "docs/policy.md describes every entry of a policy; nothing is served without one"))
