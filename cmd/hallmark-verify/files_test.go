@@ -256,6 +256,33 @@ func TestFilesAD17(t *testing.T) {
 	}
 }
 
+// TestFilesCL04: names of files and their content start no line of their own.
+func TestFilesCL04(t *testing.T) {
+	t.Parallel()
+	w := newFileWorld(t)
+	const evil = "a\n::set-output name=x::y\x1b[31m.yaml"
+	for name, content := range map[string]string{
+		"CL-04 unreadable": "x: [\n", "CL-04 no manifest": "x: y\n", "CL-04 denied": podOf(w.bare.TagRef()),
+		"CL-04 an odd name": "apiVersion: v1\nkind: Pod\nmetadata: {name: \"p\\n::error::x\"}\nspec: {containers: [{image: 7}]}\n",
+		"CL-04 an odd key":  "services:\n  \"a\\n::error::x\": {image: 7}\n",
+		"CL-04 a warning":   podOf(w.bare.TagRef()) + "---\napiVersion: x/v1\nkind: \"F\\n::error::x\"\nimage: y\n",
+	} {
+		dir := strings.ReplaceAll(name, " ", "-")
+		w.write(dir+"/"+evil, content)
+		for _, output := range []string{"text", "markdown", "json"} {
+			code, stdout, stderr := w.verify("", "-f", filepath.Join(w.dir, dir), "--output", output)
+			if code == cli.ExitAllow || strings.Contains(stdout+stderr, "\x1b") {
+				t.Errorf("%s: %d\n%q", name, code, stdout+stderr)
+			}
+			for line := range strings.Lines(stdout + stderr) {
+				if strings.HasPrefix(strings.TrimSpace(line), "::") {
+					t.Errorf("%s: the line %q", name, line)
+				}
+			}
+		}
+	}
+}
+
 // TestPinStandardInput: the pinned text is all that standard output gets.
 func TestPinStandardInput(t *testing.T) {
 	t.Parallel()
