@@ -331,7 +331,7 @@ func TestFormats(t *testing.T) {
 		t.Errorf("values of a chart: %v", err)
 	}
 	// A folder's walker passes over what is no manifest, and never what holds one.
-	for _, text := range []string{pod("a") + "---\nx: y\n", "x: y\n---\n" + pod("a"), "x: y\n---\nx: {{ y }\n", "x: y\n---\nservices: {a: {image: 7}}\n"} {
+	for _, text := range []string{pod("a") + "---\nx: y\n", "x: y\n---\n" + pod("a"), "x: y\n---\nx: {{ y }\n", "x: y\n---\nservices: {a: {image: 7}}\n", strings.Replace(pod("a"), "Pod", "!!binary UG9k", 1), strings.Replace(pod("a"), "v1", "7", 1), "!x\n" + pod("a")} {
 		if _, err := manifest.Read("x.yaml", []byte(text), manifest.Options{}); err == nil || errors.Is(err, manifest.ErrFormat) {
 			t.Errorf("%q: %v", text, err)
 		}
