@@ -16,6 +16,11 @@ import (
 
 func load(t *testing.T, name string) []byte {
 	t.Helper()
+	return loadFile(t, name)
+}
+
+func loadFile(t testing.TB, name string) []byte {
+	t.Helper()
 	data, err := os.ReadFile(filepath.Join("testdata", name))
 	if err != nil {
 		t.Fatal(err)
