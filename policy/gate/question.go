@@ -50,7 +50,7 @@ func (c *call) judge(ctx context.Context, t Target) *report.Image {
 	if err != nil {
 		answer = failed(t, err)
 	} else {
-		answer = q.report(subject.Digest, c.once(q, subject, func() outcome { return c.answer(ctx, q, subject) }))
+		answer = q.report(subject.Digest, c.once(q, subject, func() outcome { return c.answer(ctx, q, subject) }).clone())
 	}
 	answer.Requests = int(sent.Load())
 	return answer
