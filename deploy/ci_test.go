@@ -159,3 +159,16 @@ func TestTektonTask(t *testing.T) {
 		t.Errorf("the step runs with %v", security)
 	}
 }
+
+// TestGatekeeperProvider: AD-11: Gatekeeper has its answer, or none, before its own
+// webhook's three seconds are over.
+func TestGatekeeperProvider(t *testing.T) {
+	t.Parallel()
+	spec := at(document(t, "gatekeeper/provider.yaml"), "spec").(object)
+	if timeout, _ := spec["timeout"].(int); timeout < 1 || timeout > 2 {
+		t.Errorf("it waits for %v seconds", spec["timeout"])
+	}
+	if url, _ := spec["url"].(string); url != "https://hallmark-verify.hallmark-system.svc:443/provider" {
+		t.Errorf("it asks %s", url)
+	}
+}

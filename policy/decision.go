@@ -240,8 +240,11 @@ type Demand struct {
 // Attempt is one piece of evidence and what one demand made of it.
 type Attempt struct {
 	Origin string `json:"origin"`
-	Signer string `json:"signer,omitempty"`
-	Type   string `json:"type,omitempty"` // predicate type, or "signature"
+	// Evidence is the digest of the manifest that carries the piece, or of the piece
+	// itself where it is in none; zero of what counts for nothing.
+	Evidence digest.Digest `json:"-"`
+	Signer   string        `json:"signer,omitempty"`
+	Type     string        `json:"type,omitempty"` // predicate type, or "signature"
 	// Accepted tells that the piece counted for the demand.
 	Accepted bool          `json:"accepted"`
 	Reason   verify.Reason `json:"reason,omitempty"`

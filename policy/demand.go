@@ -92,6 +92,9 @@ func attempt(f verify.Fact) Attempt {
 		}
 	}
 	a := Attempt{Origin: f.Origin.String(), Signer: f.Signer.String(), Type: cut(kind, maxTypeText), Checks: slices.Clone(f.Checks)}
+	if a.Evidence = f.Origin.Manifest; a.Evidence.IsZero() {
+		a.Evidence = f.Origin.Layer
+	}
 	a.witnesses(f)
 	return a
 }

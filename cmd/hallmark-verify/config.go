@@ -26,6 +26,8 @@ const (
 	maxConfigDepth = 8
 )
 
+var errConfig = errors.New("the configuration cannot be used")
+
 // readConfig reads --config: each entry is a flag in camelCase, or one of those that
 // have no flag. Nothing is ignored: an unknown entry, one that stands twice, an anchor or
 // a second document is an error. What the command line says wins.

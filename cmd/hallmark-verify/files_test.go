@@ -73,9 +73,15 @@ func (w *fileWorld) read(path string) string {
 // verify runs the program under the world's policy.
 func (w *fileWorld) verify(stdin string, args ...string) (code int, stdout, stderr string) {
 	w.t.Helper()
+	return w.run(stdin, append([]string{"--policy", w.policy}, args...)...)
+}
+
+// run runs the program.
+func (w *fileWorld) run(stdin string, args ...string) (code int, stdout, stderr string) {
+	w.t.Helper()
 	var out, errs bytes.Buffer
 	a := &cli.App{Stdin: strings.NewReader(stdin), Stdout: &out, Stderr: &errs, Getenv: func(string) string { return "" }}
-	code = run(w.t.Context(), a, append([]string{"--policy", w.policy}, args...))
+	code = run(w.t.Context(), a, args)
 	return code, out.String(), errs.String()
 }
 
@@ -220,6 +226,59 @@ func TestFilesNameRegistries(t *testing.T) {
 		}
 		if code == cli.ExitAllow || len(r.Images) != 1 || !strings.HasPrefix(r.Images[0].Name, "docker.io/library/oci-") || r.Images[0].Verdict == policy.Allow {
 			t.Errorf("%s: %d\n%s", image, code, stdout)
+		}
+	}
+}
+
+// TestFilesAD17: odd references are never an allowance; the report or the fault names
+// the line.
+func TestFilesAD17(t *testing.T) {
+	t.Parallel()
+	w := newFileWorld(t)
+	d := w.web.Digest.String()
+	for name, image := range map[string]string{
+		"AD-17 empty": `""`, "AD-17 space": `"` + w.web.TagRef() + ` "`, "AD-17 newline": `"` + w.web.TagRef() + `\n"`, "AD-17 unicode": `"` + w.web.TagRef() + `\u0456"`,
+		"AD-17 10 kB": strings.Repeat("a", 10_000), "AD-17 two at": w.web.Ref() + "@" + d, "AD-17 upper case": strings.Replace(w.web.TagRef(), "team", "Team", 1),
+		"AD-17 IPv6": `"[::1]:99999/a"`, "AD-17 URL": "https://" + w.web.TagRef(), "AD-17 short digest": w.web.Name() + "@" + d[:20],
+	} {
+		code, stdout, stderr := w.verify(podOf(w.job.TagRef(), image), "-f", "-")
+		if code == cli.ExitAllow || !strings.Contains(stdout+stderr, "-:10") || len(stderr) > 2000 {
+			t.Errorf("%s: %d\n%s\n%s", name, code, stdout, stderr)
+		}
+	}
+	// Beside a tag it is the digest that counts.
+	both := w.bare.Name() + ":1.0@" + d
+	if code, stdout, _ := w.verify(podOf(both), "-f", "-"); code == cli.ExitAllow {
+		t.Errorf("AD-17 the tag of one image and the digest of another:\n%s", stdout)
+	}
+	if code, stdout, stderr := w.verify(podOf(w.web.TagRef()+"@"+d), "-f", "-"); code != cli.ExitAllow {
+		t.Errorf("AD-17 tag and digest: %d\n%s\n%s", code, stdout, stderr)
+	}
+}
+
+// TestFilesCL04: names of files and their content start no line of their own.
+func TestFilesCL04(t *testing.T) {
+	t.Parallel()
+	w := newFileWorld(t)
+	const evil = "a\n::set-output name=x::y\x1b[31m.yaml"
+	for name, content := range map[string]string{
+		"CL-04 unreadable": "x: [\n", "CL-04 no manifest": "x: y\n", "CL-04 denied": podOf(w.bare.TagRef()),
+		"CL-04 an odd name": "apiVersion: v1\nkind: Pod\nmetadata: {name: \"p\\n::error::x\"}\nspec: {containers: [{image: 7}]}\n",
+		"CL-04 an odd key":  "services:\n  \"a\\n::error::x\": {image: 7}\n",
+		"CL-04 a warning":   podOf(w.bare.TagRef()) + "---\napiVersion: x/v1\nkind: \"F\\n::error::x\"\nimage: y\n",
+	} {
+		dir := strings.ReplaceAll(name, " ", "-")
+		w.write(dir+"/"+evil, content)
+		for _, output := range []string{"text", "markdown", "json"} {
+			code, stdout, stderr := w.verify("", "-f", filepath.Join(w.dir, dir), "--output", output)
+			if code == cli.ExitAllow || strings.Contains(stdout+stderr, "\x1b") {
+				t.Errorf("%s: %d\n%q", name, code, stdout+stderr)
+			}
+			for line := range strings.Lines(stdout + stderr) {
+				if strings.HasPrefix(strings.TrimSpace(line), "::") {
+					t.Errorf("%s: the line %q", name, line)
+				}
+			}
 		}
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"os/signal"
 	"syscall"
 
+	"github.com/spf13/cobra"
+
 	"github.com/hallmark-project/hallmark/cmd/internal/cli"
 )
 
@@ -28,5 +30,25 @@ func main() {
 // run executes one command line and returns its exit code.
 func run(ctx context.Context, a *cli.App, args []string) int {
 	a.Program, a.Version = "hallmark-verify", version
+	if err := checkCompletion(args); err != nil {
+		return a.Report(err)
+	}
 	return cli.Run(ctx, a, newRootCommand(a), args)
+}
+
+// checkCompletion refuses the hidden commands by which shells ask for completions where a
+// shell does not put them: an image of that name would be passed over with exit code 0.
+func checkCompletion(args []string) error {
+	for n, arg := range args {
+		switch {
+		case arg == "--":
+			return nil
+		case arg == cobra.ShellCompRequestCmd || arg == cobra.ShellCompNoDescRequestCmd:
+			if n == 0 {
+				return nil
+			}
+			return cli.Hint(cli.UsageError("%s is no image", arg), "put -- before names that come from somebody else")
+		}
+	}
+	return nil
 }

@@ -12,15 +12,22 @@ var docsBlock = regexp.MustCompile("(?s)```(yaml|dockerfile|console)\n(.*?)```")
 
 // TestManifestsDocs runs docs/manifests.md from top to bottom: its files are written, its
 // commands run, and each line of their output is there, in order.
-func TestManifestsDocs(t *testing.T) {
-	text, err := os.ReadFile("../../docs/manifests.md")
+func TestManifestsDocs(t *testing.T) { runDocs(t, "manifests", 7) }
+
+// TestVerifierDocs runs docs/verifier.md.
+func TestVerifierDocs(t *testing.T) { runDocs(t, "verifier", 6) }
+
+// runDocs runs the commands of a page in a folder of its own.
+func runDocs(t *testing.T, page string, want int) {
+	t.Helper()
+	text, err := os.ReadFile("../../docs/" + page + ".md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	w := newFileWorld(t)
 	t.Chdir(w.dir)
 	w.write("release.pub", w.read("keys/release.pub"))
-	w.policy = w.write("policy.yaml", w.read(w.policy))
+	w.write("policy.yaml", w.read(w.policy))
 	commands := 0
 	for _, block := range docsBlock.FindAllStringSubmatch(string(text), -1) {
 		body := strings.ReplaceAll(block[2], "registry.example", w.Host())
@@ -33,11 +40,11 @@ func TestManifestsDocs(t *testing.T) {
 		for _, one := range strings.Split("\n"+body, "\n$ hallmark-verify ")[1:] {
 			commands++
 			command, output, _ := strings.Cut(one, "\n")
-			w.docsCommand(strings.Fields(strings.TrimPrefix(command, "--policy policy.yaml ")), output)
+			w.docsCommand(strings.Fields(command), output)
 		}
 	}
-	if commands != 7 {
-		t.Errorf("%d commands", commands)
+	if commands != want {
+		t.Errorf("%d commands, want %d", commands, want)
 	}
 }
 
@@ -50,7 +57,7 @@ func (w *fileWorld) docsCommand(args []string, output string) {
 		want, _ = strconv.Atoi(strings.TrimSuffix(number, "]"))
 		lines = lines[1:]
 	}
-	code, stdout, stderr := w.verify("", args...)
+	code, stdout, stderr := w.run("", args...)
 	if code != want {
 		w.t.Errorf("%q: exit %d, want %d\n%s%s", args, code, want, stdout, stderr)
 	}

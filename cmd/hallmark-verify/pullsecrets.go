@@ -48,9 +48,33 @@ func (f *serveFlags) askers(a *cli.App, own authn.Keychain, log *slog.Logger) (s
 		return nil, cli.Hint(err, "leave --pull-secrets away outside of a cluster; --docker-config names credentials")
 	}
 	secrets, err := credentials.NewPullSecrets(credentials.PullSecretOptions{
-		API: api, Fallback: own, Now: time.Now, Warn: func(err error) { log.Warn("passed over pull secrets", "error", err) },
+		API: api, Fallback: own, Now: time.Now, Warn: (&firstTime{log: log}).warn,
 	})
 	return askerSecrets{secrets}, err
+}
+
+// maxSaid bounds what is remembered of warnings. When it is reached, all may be said again.
+const maxSaid = 1000
+
+// firstTime logs each warning once: a namespace whose secrets may not be read is asked
+// about with every Pod.
+type firstTime struct {
+	log  *slog.Logger
+	mu   sync.Mutex
+	said map[string]bool
+}
+
+func (f *firstTime) warn(err error) {
+	f.mu.Lock()
+	known := f.said[err.Error()]
+	if f.said == nil || len(f.said) >= maxSaid {
+		f.said = make(map[string]bool)
+	}
+	f.said[err.Error()] = true
+	f.mu.Unlock()
+	if !known {
+		f.log.Warn("passed over pull secrets", "error", err)
+	}
 }
 
 // askerSecrets asks for the secrets of an [admission.Asker].

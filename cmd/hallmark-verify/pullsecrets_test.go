@@ -121,3 +121,22 @@ rules: [{name: all, images: ["**"], require: {signatures: {from: [release]}}}]
 		t.Errorf("outside of a cluster: %d\n%s", code, &errs)
 	}
 }
+
+// TestWarnedOnce: the log does not fill with what every Pod of a namespace brings.
+func TestWarnedOnce(t *testing.T) {
+	t.Parallel()
+	var b strings.Builder
+	f := &firstTime{log: slog.New(slog.NewTextHandler(&b, nil))}
+	for i := range 3000 {
+		f.warn(fmt.Errorf("reading secret s%d", i%500))
+	}
+	if n := strings.Count(b.String(), "\n"); n != 500 {
+		t.Errorf("%d lines", n)
+	}
+	for i := range 5000 {
+		f.warn(fmt.Errorf("reading secret t%d", i))
+	}
+	if len(f.said) > maxSaid {
+		t.Errorf("%d are remembered", len(f.said))
+	}
+}

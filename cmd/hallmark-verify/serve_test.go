@@ -259,3 +259,37 @@ func TestConfigNames(t *testing.T) {
 		}
 	}
 }
+
+// TestServeDocumented: docs/server.md names what has no help text.
+func TestServeDocumented(t *testing.T) {
+	t.Parallel()
+	raw, err := os.ReadFile("../../docs/server.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := serve(t, nil, "--policy", servedPolicy(t), "--insecure-plain-http", "--listen", "127.0.0.1:0", "--drain", "0s")
+	response, err := http.Get("http://" + r.address(t) + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := io.ReadAll(response.Body)
+	response.Body.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	for line := range strings.Lines(string(body)) {
+		name, is := strings.CutPrefix(line, "# TYPE ")
+		if !is {
+			continue
+		}
+		found++
+		name, _, _ = strings.Cut(name, " ")
+		if !strings.Contains(string(raw), "`"+name+"`") {
+			t.Errorf("docs/server.md does not name %s", name)
+		}
+	}
+	if found < 15 {
+		t.Errorf("only %d metrics", found)
+	}
+}

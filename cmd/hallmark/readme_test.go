@@ -17,6 +17,7 @@ func TestREADME(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	small := smallVerifier(t)
 	t.Chdir(t.TempDir())
 	t.Setenv("XDG_CACHE_HOME", t.TempDir())
 	reg := registrytest.New(t)
@@ -39,7 +40,7 @@ func TestREADME(t *testing.T) {
 			}
 			if kind == "console" {
 				for _, command := range block {
-					runTour(t, command)
+					runTour(t, small, command)
 					commands++
 				}
 			}
@@ -54,9 +55,15 @@ func TestREADME(t *testing.T) {
 }
 
 // runTour runs one line of the tour, which must succeed and say something.
-func runTour(t *testing.T, command string) {
+func runTour(t *testing.T, small func(...string) (int, string, string), command string) {
 	t.Helper()
 	words := strings.Fields(command)
+	if words[0] == "hallmark-verify" {
+		if code, stdout, stderr := small(words[1:]...); code != cli.ExitAllow || stdout == "" {
+			t.Errorf("%s\nended with %d\n%s%s", command, code, stdout, stderr)
+		}
+		return
+	}
 	if len(words) < 2 || words[0] != "hallmark" {
 		t.Fatalf("not a hallmark command: %q", command)
 	}

@@ -30,6 +30,7 @@ var variants = map[string]string{
 	"pull secrets": `pullSecrets: {enabled: true, namespaces: [{namespace: team-a, secrets: [login], serviceAccounts: [default]}, {namespace: team-b, secrets: [one, two]}]}`,
 	"custom":       `customResources: [{apiGroup: argoproj.io, apiVersions: [v1alpha1], resources: [rollouts]}, {apiGroup: acme.example, apiVersions: [v1], resources: [runners], kind: Runner, paths: [spec.template podTemplate]}]`,
 	"exemptions":   `exemptions: [{name: cni, namespaces: [kube-system], images: ["registry.example/cni/**"], kinds: [apps/DaemonSet], reason: "the network starts first", until: "2027-01-31"}, {name: old, namespaces: [old], reason: "ticket 123", until: "2027-01-31T12:00:00Z"}]`,
+	"trust state":  `policy: {trustStateConfigMap: trust}`,
 	"bare":         `{networkPolicy: {enabled: false}, podDisruptionBudget: {enabled: false}, priorityClassName: "", goMemLimit: "", webhook: {admitOwnImage: false}}`,
 	"placed":       `{nodeSelector: {pool: system}, tolerations: [{key: a, operator: Exists}], topologySpreadConstraints: [{maxSkew: 2, topologyKey: zone, whenUnsatisfiable: DoNotSchedule}], podLabels: {a: b}, podAnnotations: {c: d}, replicas: 5}`,
 	"registries":   `{registry: {credentialsSecret: login, caConfigMap: ca}, server: {registries: ["registry.example:5000", "[::1]:5000"], requireDigest: true, tagFreshness: 30s, extraArgs: ["--rate=100"]}, tls: {clientCAConfigMap: apiserver}}`,

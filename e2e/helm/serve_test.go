@@ -74,11 +74,7 @@ func TestTheServerRuns(t *testing.T) {
 	r := render(t, installed)
 	dir := t.TempDir()
 	mountAll(t, r, dir)
-	var args []string
-	for _, arg := range r.get(t, "Deployment hallmark-verify").at("spec", "template", "spec", "containers", 0, "args").([]any) {
-		args = append(args, strings.NewReplacer("/etc/hallmark", dir, "=:8443", "=127.0.0.1:0", "=:8081", "=127.0.0.1:0").Replace(arg.(string)))
-	}
-	at := serve(t, append(args, "--drain=0s"))
+	at := serve(t, append(arguments(t, r, dir), "--drain=0s"))
 	for _, path := range []string{"/healthz", "/readyz", "/metrics"} {
 		answer, err := http.Get("http://" + at.Health + path)
 		if err != nil {
@@ -116,6 +112,44 @@ func TestTheServerRuns(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestTrustState: a state of hallmark trust in a ConfigMap is read. One of a version that
+// is not known is refused for that, and not for the mode of the mount.
+func TestTrustState(t *testing.T) {
+	t.Parallel()
+	r := render(t, smallest, variants["trust state"], `
+policy:
+  files:
+    policy.yaml: |
+      apiVersion: hallmark.dev/v1alpha1
+      kind: TrustPolicy
+      metadata: {name: public}
+      trustRoots: {public: {sigstore: public-good}}
+      signers:
+        ci: {keyless: {trustRoot: public, issuer: https://issuer.example, subject: {uri: https://example.com/ci}}}
+      rules:
+        - {name: all, images: ["**"], require: {signatures: {from: [ci]}}}
+`)
+	r["ConfigMap trust"] = object{"data": map[string]any{"state.json": `{"version": 99}`}}
+	dir := t.TempDir()
+	mountAll(t, r, dir)
+	command := exec.Command(verifier, arguments(t, r, dir)...)
+	command.Env = []string{"HOME=" + t.TempDir()}
+	out, _ := command.CombinedOutput()
+	if command.ProcessState.ExitCode() != 2 || !strings.Contains(string(out), "version 99 of state.json is not known") {
+		t.Errorf("%d: %s", command.ProcessState.ExitCode(), out)
+	}
+}
+
+// arguments are those of the container, for a server whose files are in a folder.
+func arguments(t *testing.T, r rendered, dir string) []string {
+	t.Helper()
+	var args []string
+	for _, arg := range r.get(t, "Deployment hallmark-verify").at("spec", "template", "spec", "containers", 0, "args").([]any) {
+		args = append(args, strings.NewReplacer("/etc/hallmark", dir, "=:8443", "=127.0.0.1:0", "=:8081", "=127.0.0.1:0").Replace(arg.(string)))
+	}
+	return args
 }
 
 // TestArgumentsAreKnown: there is no flag in the chart that the server does not know.
@@ -171,6 +205,10 @@ func mountAll(t *testing.T, r rendered, dir string) {
 		to := strings.Replace(mount["mountPath"].(string), "/etc/hallmark", dir, 1)
 		// As the kubelet does it: the files are links into a folder that is swapped.
 		if err := os.MkdirAll(filepath.Join(to, "..one"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		// Everybody may write the mount itself, by its mode.
+		if err := os.Chmod(to, 0o777); err != nil {
 			t.Fatal(err)
 		}
 		if err := os.Symlink("..one", filepath.Join(to, "..data")); err != nil {

@@ -13,44 +13,12 @@ import (
 	"github.com/hallmark-project/hallmark/verify/oci"
 )
 
-// What a cache does where its options say nothing.
-const (
-	DefaultEntries = 4096             // the images of a large cluster
-	DefaultBytes   = 32 << 20         // 8 kB a decision, which usually has 2
-	DefaultMaxAge  = time.Hour        // how long new evidence against an image may be overlooked
-	DefaultDenyAge = 10 * time.Second // a Pod that is refused is tried again at once, and then ever less often
-	DefaultHeld    = 32 << 20         // a large SBOM; reading it takes several times as much
-)
+// briefShare is the part of a cache's size that denials may have beside it.
+const briefShare = 4
 
 // clockTolerance is how far the clock may go back, as clocks that are kept right do.
 // Within it time stands still; what goes back further was set back.
 const clockTolerance = time.Second
-
-// CacheOptions bound what is kept, and for how long. The zero value takes the
-// defaults, and resolves each tag each time.
-type CacheOptions struct {
-	// Entries and Bytes bound the decisions that are kept; zero is [DefaultEntries] and
-	// [DefaultBytes]. The one that nobody asked for for longest goes first.
-	Entries int
-	Bytes   int64
-	// MaxAge bounds how long an image stays allowed without another look. What ends by
-	// itself ends when it does; this bounds what nobody can foresee: an attestation that
-	// was taken away, or a later one that says something worse. Zero is
-	// [DefaultMaxAge]; a negative one keeps each decision until its own end.
-	MaxAge time.Duration
-	// DenyAge is how long a denial is kept, so that a signature that is attached after
-	// it counts soon, and how long a decision is that was made although some place could
-	// not be looked at. Zero is [DefaultDenyAge]; a negative one keeps none.
-	DenyAge time.Duration
-	// TagFreshness is how long a tag is taken to name what it named last; zero
-	// resolves it each time. While it lasts, an image that moved is judged, and admitted,
-	// by the digest that it had.
-	TagFreshness time.Duration
-	// HeldBytes bounds the evidence of more than 64 kB a piece that all looks together
-	// hold at a time: a look waits for others, and a piece that is larger than all makes an
-	// image Undetermined. A summary saves the looks at large pieces. Zero is [DefaultHeld].
-	HeldBytes int64
-}
 
 // Cache keeps decisions between the calls of one or more gates, and joins callers who
 // ask the same at the same time. Safe for concurrent use.
@@ -76,6 +44,7 @@ type Cache struct {
 	mu        sync.Mutex
 	latest    time.Time // that any caller has told
 	decisions *lru[decisionKey, kept]
+	brief     *lru[flightKey, kept] // for one source and tag, and apart: what is denied throws out nothing that is allowed
 	tags      *lru[tagKey, keptTag]
 	flights   map[flightKey]*flight
 	adrift    int // flights that nobody waits for
@@ -118,6 +87,7 @@ func NewCache(o CacheOptions) *Cache {
 		options:   o,
 		pool:      evidence.NewPool(o.HeldBytes),
 		decisions: newLRU[decisionKey, kept](o.Entries, o.Bytes),
+		brief:     newLRU[flightKey, kept](max(o.Entries/briefShare, 1), o.Bytes/briefShare),
 		tags:      newLRU[tagKey, keptTag](o.Entries, o.Bytes),
 		flights:   make(map[flightKey]*flight),
 	}
@@ -128,7 +98,7 @@ func (c *Cache) Stats() CacheStats {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s := c.stats
-	s.Entries, s.Bytes, s.Running = c.decisions.len(), c.decisions.used, len(c.flights)
+	s.Entries, s.Bytes, s.Running = c.decisions.len()+c.brief.len(), c.decisions.used+c.brief.used, len(c.flights)
 	return s
 }
 
@@ -168,10 +138,6 @@ func needText(a policy.Anchor) string {
 type kept struct {
 	outcome
 	end time.Time
-	// source and tag are what a short-lived decision was found with; it is for nobody
-	// else. nil for one that is for everybody.
-	source Source
-	tag    string
 }
 
 // tagKey names a tag as one source sees it.
@@ -195,47 +161,57 @@ func (c *Cache) now(clock func() time.Time) time.Time {
 		c.latest = at
 	case behind > clockTolerance:
 		c.decisions.clear()
+		c.brief.clear()
 		c.tags.clear()
 		c.latest = at
 	}
 	return c.latest
 }
 
-// find returns the decision that is kept for a key; the lock is held.
-func (c *Cache) find(key decisionKey, source Source, tag string, clock func() time.Time) (outcome, bool) {
+// find returns the decision that is kept for a question; the lock is held.
+func (c *Cache) find(key flightKey, clock func() time.Time) (outcome, bool) {
 	now := c.now(clock)
-	k := c.decisions.get(key)
+	found, ok := alive(c.decisions, key.decisionKey, now)
+	if !ok {
+		found, ok = alive(c.brief, key, now)
+	}
+	if ok {
+		c.stats.Hits++
+		found.cached = true
+	}
+	return found, ok
+}
+
+// alive returns what is kept and has not ended.
+func alive[K comparable](in *lru[K, kept], key K, now time.Time) (outcome, bool) {
+	k := in.get(key)
 	if k == nil {
 		return outcome{}, false
 	}
 	if now.Before(k.at.Round(0)) || !k.end.IsZero() && !now.Before(k.end) {
-		c.decisions.drop(key)
+		in.drop(key)
 		return outcome{}, false
 	}
-	if k.source != nil && (k.source != source || k.tag != tag) {
-		return outcome{}, false
-	}
-	c.stats.Hits++
-	found := k.outcome
-	found.cached = true
-	return found, true
+	return k.outcome, true
 }
 
 // keep keeps an outcome for as long as it may be kept.
-func (c *Cache) keep(key decisionKey, source Source, tag string, o outcome, clock func() time.Time) {
+func (c *Cache) keep(key flightKey, o outcome, clock func() time.Time) {
 	end, short, ok := c.life(o)
 	if !ok {
 		return
 	}
 	k := kept{outcome: o.clone(), end: end}
-	if short {
-		k.source, k.tag = source, tag
-	}
-	size := weight(key, o)
+	size := weight(key.decisionKey, o)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if now := c.now(clock); now.Before(end) || end.IsZero() {
-		c.decisions.put(key, k, size)
+	if now := c.now(clock); !end.IsZero() && !now.Before(end) {
+		return
+	}
+	if short {
+		c.brief.put(key, k, size)
+	} else {
+		c.decisions.put(key.decisionKey, k, size)
 	}
 }
 

@@ -307,24 +307,37 @@ func TestAHitIsACopy(t *testing.T) {
 	}
 }
 
-// TestCacheIsBounded: RE-02, by entries and by bytes, whatever is asked for.
+// TestCacheIsBounded: RE-02, by entries and by bytes, whatever is asked for; and what is
+// denied throws out nothing that is allowed.
 func TestCacheIsBounded(t *testing.T) {
 	t.Parallel()
-	c := newCached(t, gate.CacheOptions{Entries: 5, Bytes: 1 << 20, TagFreshness: time.Hour})
-	p := byKey(t, c.key)
-	for i := range 20 {
-		image := c.PushImage(repository, fmt.Sprintf("v%d", i), map[string]string{"n": fmt.Sprint(i)})
-		c.judge(p, image.TagRef(), policy.Deny, policy.ReasonNoSignature, -1, false)
+	fill := func(c cached) {
+		p := byKey(t, c.key)
+		for i := range 24 {
+			image := c.PushImage(repository, fmt.Sprintf("v%d", i), map[string]string{"n": fmt.Sprint(i)})
+			if i < 8 {
+				c.sign(image, c.key)
+				c.judge(p, image.TagRef(), policy.Allow, "", -1, false)
+				continue
+			}
+			c.judge(p, image.TagRef(), policy.Deny, policy.ReasonNoSignature, -1, false)
+		}
 	}
-	if s := c.cache.Stats(); s.Entries != 5 || s.Bytes > 1<<20 || s.Bytes < 5*500 || s.Running != 0 {
+	c := newCached(t, gate.CacheOptions{Entries: 4, Bytes: 1 << 20, TagFreshness: time.Hour})
+	fill(c)
+	if s := c.cache.Stats(); s.Entries != 5 || s.Bytes < 5*500 || s.Running != 0 {
 		t.Errorf("%+v", s)
 	}
-	small := newCached(t, gate.CacheOptions{Bytes: 20_000})
-	for i := range 20 {
-		image := small.PushImage(repository, fmt.Sprintf("v%d", i), map[string]string{"n": fmt.Sprint(i)})
-		small.judge(byKey(t, small.key), image.Ref(), policy.Deny, policy.ReasonNoSignature, -1, false)
+	for i := 4; i < 8; i++ { // the last four that were allowed are still there
+		raw, _, found := c.Manifest(repository, fmt.Sprintf("v%d", i))
+		if !found {
+			t.Fatal("there is no such image")
+		}
+		c.judge(byKey(t, c.key), c.Host()+"/"+repository+"@"+digestOf(raw), policy.Allow, "", 0, true)
 	}
-	if s := small.cache.Stats(); s.Bytes > 20_000 || s.Entries > 20 || s.Entries == 0 && s.Bytes != 0 {
+	small := newCached(t, gate.CacheOptions{Bytes: 64_000})
+	fill(small)
+	if s := small.cache.Stats(); s.Bytes > 64_000+16_000 || s.Entries > 24 {
 		t.Errorf("%+v", s)
 	}
 }

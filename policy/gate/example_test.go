@@ -45,6 +45,21 @@ func ExampleGate_Judge() {
 	// Output: do not run it: undetermined IMAGE_NOT_FOUND
 }
 
+// A server keeps decisions. The gates of several policies share one cache, and the same
+// question is not asked twice.
+func ExampleCache() {
+	cache := gate.NewCache(gate.CacheOptions{MaxAge: 10 * time.Minute})
+	defer cache.Close()
+
+	client := oci.NewClient(oci.Options{Hosts: []string{"registry.example"}})
+	g := gate.New(&policy.Policy{}, client, gate.Options{Cache: cache, Timeout: 30 * time.Second})
+	ctx, cancel := context.WithTimeout(context.Background(), 9*time.Second)
+	defer cancel()
+	image := g.Judge(ctx, "registry.example/app:1.0")
+	fmt.Println(image.Verdict, image.Cached, image.Requests)
+	// Output: deny false 0
+}
+
 // A report for people, of one image that nobody governs.
 func ExampleGate_JudgeAll() {
 	g := gate.New(&policy.Policy{}, oci.NewClient(oci.Options{}), gate.Options{})

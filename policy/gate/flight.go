@@ -71,7 +71,7 @@ func (c *Cache) join(ctx context.Context, key flightKey, t terms, run func(conte
 			c.mu.Unlock()
 			return outcome{failure: &lateError{step: "the program ends", cause: context.Canceled}}
 		}
-		if found, ok := c.find(key.decisionKey, key.source, key.tag, t.clock); ok {
+		if found, ok := c.find(key, t.clock); ok {
 			c.mu.Unlock()
 			return found.clone()
 		}

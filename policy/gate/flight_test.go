@@ -302,7 +302,7 @@ func TestConcurrentCache(t *testing.T) {
 				}
 				o := cache.join(ctx, flightKey{decisionKey: decisionKey{name: name}}, terms{time.Duration(n%3) * time.Hour, time.Now}, func(_ context.Context, s *step) outcome {
 					o := outcome{decision: policy.Decision{Verdict: wanted}, at: time.Now()}
-					cache.keep(decisionKey{name: name}, nil, "", o, time.Now)
+					cache.keep(flightKey{decisionKey: decisionKey{name: name}}, o, time.Now)
 					return o
 				})
 				cancel()

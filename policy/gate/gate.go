@@ -41,6 +41,7 @@ package gate
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -111,7 +112,7 @@ func (g *Gate) Judge(ctx context.Context, ref string) *report.Image {
 }
 
 // JudgeAll judges images of a registry in parallel. The answers are in the order
-// of the references; none of them depends on another.
+// of the references; none of them depends on another, or shares memory with it.
 func (g *Gate) JudgeAll(ctx context.Context, refs ...string) []*report.Image {
 	targets := make([]Target, len(refs))
 	for i, ref := range refs {
@@ -217,7 +218,7 @@ func (c *call) judgeOnce(ctx context.Context, t Target) (image *report.Image) {
 	c.mu.Unlock()
 	answer := *judge()
 	if answer.Image = t.Text; again {
-		answer.Requests = 0
+		answer.Decision, answer.Unseen, answer.Requests = answer.Clone(), slices.Clone(answer.Unseen), 0
 	}
 	return &answer
 }

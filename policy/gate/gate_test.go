@@ -517,6 +517,17 @@ func TestOneCall(t *testing.T) {
 		want(t, g.Judge(t.Context(), w.Host()+"/team/unknown@"+w.image.Digest.String()), policy.Undetermined, policy.ReasonNoImage)
 		want(t, g.Judge(t.Context(), w.image.Ref()), policy.Allow, "")
 	})
+	t.Run("answers share no memory", func(t *testing.T) {
+		t.Parallel()
+		images := newGate(byKey(t, w.key), gate.Options{}).JudgeAll(t.Context(), w.image.Ref(), w.image.TagRef(), w.image.Ref())
+		for i, image := range images {
+			if len(image.Demands) != 1 || image.Demands[0].Name != "signatures" || len(image.Demands[0].Tried) != 1 || image.Demands[0].Tried[0].Signer == "" {
+				t.Errorf("%d: somebody wrote to it: %+v", i, image.Demands)
+			}
+			image.Demands[0].Tried[0] = policy.Attempt{}
+			image.Demands[0].Name = ""
+		}
+	})
 	t.Run("no image", func(t *testing.T) {
 		t.Parallel()
 		if images := newGate(byKey(t, w.key), gate.Options{}).JudgeAll(t.Context()); len(images) != 0 {

@@ -132,7 +132,7 @@ func TestManyChildren(t *testing.T) {
 
 // TestNothingLeaks: RE-09. After a thousand failing verifications there are as many
 // goroutines and open files as before. It runs alone, since it counts those of the process.
-func TestNothingLeaks(t *testing.T) { //nolint:paralleltest // see above
+func TestNothingLeaks(t *testing.T) {
 	reg := registrytest.New(t)
 	image := reg.PushImage(repository, "1.0", map[string]string{"app": "x"})
 	key := verifytest.NewKey(t, "ecdsa-p256")

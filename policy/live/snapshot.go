@@ -174,6 +174,7 @@ func combine(cluster, own *report.Image, namespace string) *report.Image {
 		}
 	}
 	all.Unseen = slices.Concat(cluster.Unseen, own.Unseen)
+	all.Cached, all.Requests = cluster.Cached && own.Cached, cluster.Requests+own.Requests
 	if all.Warned == nil {
 		all.Warned = own.Warned
 	}

@@ -53,10 +53,8 @@ func formatOf(root *value, format Format) Format {
 		return format
 	}
 	version, kind := root.field("apiVersion"), root.field("kind")
-	_, hasVersion := version.text()
-	_, hasKind := kind.text()
 	switch {
-	case hasVersion && hasKind:
+	case version != nil && kind != nil: // texts or not: somebody may read them as texts
 		return FormatKubernetes
 	case version == nil && kind == nil && (root.field("services") != nil || root.field("include") != nil):
 		return FormatCompose
@@ -76,6 +74,12 @@ func (r *reader) kubernetes(root *value) {
 	if !root.mapping() {
 		r.fault(root.node.Line, root.node.Column, "", "", "no Kubernetes object: it is no mapping")
 		return
+	}
+	for _, name := range []string{"apiVersion", "kind"} {
+		if _, isText := root.field(name).text(); !isText {
+			r.fault(root.node.Line, root.node.Column, name, "", "no Kubernetes object: it has no such text")
+			return
+		}
 	}
 	object, _ := root.plain(make(map[*value]any)).(map[string]any)
 	places, err := r.file.options.Finder.Places(object)

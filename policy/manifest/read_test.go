@@ -16,6 +16,11 @@ import (
 
 func load(t *testing.T, name string) []byte {
 	t.Helper()
+	return loadFile(t, name)
+}
+
+func loadFile(t testing.TB, name string) []byte {
+	t.Helper()
 	data, err := os.ReadFile(filepath.Join("testdata", name))
 	if err != nil {
 		t.Fatal(err)
@@ -197,15 +202,15 @@ func TestRefusedYAML(t *testing.T) {
 	for name, tc := range map[string]struct{ text, fault string }{
 		"duplicate key":          {pod("a") + "    image: b\n", "pod.yaml:8: the key \"image\" stands twice, first in line 7"},
 		"duplicate kind":         {pod("a") + "kind: ConfigMap\n", `the key "kind" stands twice`},
-		"alias bomb":             {pod("a") + bomb, "entries, with aliases written out"},
+		"RE-02 alias bomb":       {pod("a") + bomb, "entries, with aliases written out"},
 		"anchor in itself":       {pod("a") + "x: &x [*x]\n", "holds itself"},
 		"merge behind":           {"x: &x {image: b}\n" + pod("a") + "    <<: *x\n", `the merge key stands behind "image"`},
 		"merge of a text":        {pod("a") + "    <<: b\n", "no mapping"},
 		"merge twice":            {"x: &x {y: b}\n" + pod("a") + "    <<: *x\n    <<: *x\n", "two merge keys"},
 		"key with a tag":         {pod("a") + "    !!binary aW1hZ2U=: b\n", "a key that is no plain text"},
 		"key that is a list":     {pod("a") + "[a]: b\n", "a key that is no plain text"},
-		"deep":                   {pod("a") + "x: " + strings.Repeat("[", 200) + strings.Repeat("]", 200), "nested deeper"},
-		"brackets":               {pod("a") + "x: " + strings.Repeat("[", 100_000), "brackets are nested deeper"},
+		"RE-06 deep":             {pod("a") + "x: " + strings.Repeat("[", 200) + strings.Repeat("]", 200), "nested deeper"},
+		"RE-06 brackets":         {pod("a") + "x: " + strings.Repeat("[", 100_000), "brackets are nested deeper"},
 		"kubectl's separator":    {"apiVersion: v1\nkind: ConfigMap\n---x: \"\n" + pod("a") + "\"\n", "pod.yaml:3: kubectl takes this line"},
 		"no object":              {"hello: world\n", "no Kubernetes object"},
 		"a list":                 {"- a\n", "no Kubernetes object"},
@@ -214,6 +219,8 @@ func TestRefusedYAML(t *testing.T) {
 		"kind without version":   {"kind: Pod\nspec: {containers: [{image: a}]}\n", "no Kubernetes object"},
 		"second is no object":    {pod("a") + "---\nhello: world\n", "pod.yaml:9: this document holds no"},
 		"two JSON values":        {`{"apiVersion":"v1","kind":"Pod"}{"apiVersion":"v1","kind":"Pod"}`, "reading YAML"},
+		"RE-02 merge bomb":       {pod("a") + "x: &x {" + numbered(1000) + "}\ny: {<<: [" + strings.Repeat("*x,", 10_000) + "]}\n", "entries, with aliases written out"},
+		"RE-02 many merges":      {pod("a") + "x: &x {" + numbered(10) + "}\ny: {" + numbered(1000) + ", <<: [" + strings.Repeat("*x,", 200_000) + "]}\n", "entries, with aliases written out"},
 		"Latin-1":                {pod("a") + "# \xe9\n", "not UTF-8"},
 		"UTF-16":                 {"\xff\xfea\x00", "not UTF-8"},
 		"containers as a text":   {"apiVersion: v1\nkind: Pod\nspec:\n  containers: none\n", "pod.yaml:4: Pod: malformed object: spec.containers is no list"},
@@ -231,12 +238,21 @@ func TestRefusedYAML(t *testing.T) {
 	}
 }
 
+// numbered are the entries of a mapping.
+func numbered(n int) string {
+	var all []string
+	for i := range n {
+		all = append(all, fmt.Sprintf("k%d: 1", i))
+	}
+	return strings.Join(all, ",")
+}
+
 func TestLimits(t *testing.T) {
 	t.Parallel()
 	if _, err := manifest.Read("a.yaml", make([]byte, manifest.MaxBytes+1), manifest.Options{}); !errors.Is(err, manifest.ErrTooLarge) {
 		t.Errorf("too many bytes: %v", err)
 	}
-	if _, err := references(t, "a.yaml", strings.Repeat("#\n", 1_000_001), manifest.Options{}); err == nil || !strings.Contains(err.Error(), "lines and commas") {
+	if _, err := references(t, "a.yaml", strings.Repeat("#\n", 500_001), manifest.Options{}); err == nil || !strings.Contains(err.Error(), "lines and commas") {
 		t.Errorf("too many lines: %v", err)
 	}
 	many := "services:\n"
@@ -320,7 +336,7 @@ func TestFormats(t *testing.T) {
 		t.Errorf("values of a chart: %v", err)
 	}
 	// A folder's walker passes over what is no manifest, and never what holds one.
-	for _, text := range []string{pod("a") + "---\nx: y\n", "x: y\n---\n" + pod("a"), "x: y\n---\nx: {{ y }\n", "x: y\n---\nservices: {a: {image: 7}}\n"} {
+	for _, text := range []string{pod("a") + "---\nx: y\n", "x: y\n---\n" + pod("a"), "x: y\n---\nx: {{ y }\n", "x: y\n---\nservices: {a: {image: 7}}\n", strings.Replace(pod("a"), "Pod", "!!binary UG9k", 1), strings.Replace(pod("a"), "v1", "7", 1), "!x\n" + pod("a")} {
 		if _, err := manifest.Read("x.yaml", []byte(text), manifest.Options{}); err == nil || errors.Is(err, manifest.ErrFormat) {
 			t.Errorf("%q: %v", text, err)
 		}

@@ -16,9 +16,9 @@ import (
 const (
 	maxDocuments = 10_000
 	// maxParts bounds lines and commas before anything is parsed: a parsed entry
-	// takes two hundred bytes and more. A definition of a custom resource has some
-	// ten thousand lines.
-	maxParts = 1_000_000
+	// takes two hundred bytes and more, and a second is spent on some hundred thousand.
+	// A definition of a custom resource has some ten thousand lines.
+	maxParts = 500_000
 	// maxDepth bounds nesting. Definitions of custom resources have about 40 levels.
 	maxDepth = 100
 	// maxNodes bounds the entries of one document with its aliases written out, so
@@ -268,9 +268,9 @@ func (b *builder) fields(v *value, depth int) {
 				return
 			}
 			for _, one := range merged {
-				for name, line := range lines {
-					if _, both := one.fields[name]; both {
-						b.refuse(key, "put << first in its mapping", "the merge key stands behind %s of line %d; programs differ in which of the two counts", quoted(name), line)
+				for _, other := range one.keys { // at most maxNodes in all
+					if line, both := lines[other.Value]; both {
+						b.refuse(key, "put << first in its mapping", "the merge key stands behind %s of line %d; programs differ in which of the two counts", quoted(other.Value), line)
 						return
 					}
 				}

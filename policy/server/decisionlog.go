@@ -195,8 +195,12 @@ func (l *decisionLog) image(of *requestLine, image *report.Image) imageLine {
 			if !a.Accepted {
 				continue
 			}
-			if origin := report.Plain(a.Origin); !slices.Contains(line.Evidence, origin) {
-				line.Evidence = append(line.Evidence, origin)
+			evidence := text(a.Evidence)
+			if evidence == "" {
+				evidence = report.Plain(a.Origin)
+			}
+			if !slices.Contains(line.Evidence, evidence) {
+				line.Evidence = append(line.Evidence, evidence)
 			}
 			if signer := report.Plain(a.Signer); signer != "" && !slices.Contains(line.Signers, signer) {
 				line.Signers = append(line.Signers, signer)

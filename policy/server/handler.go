@@ -1,20 +1,14 @@
 package server
 
 import (
-	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"math"
-	"mime"
-	"net"
 	"net/http"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/hallmark-project/hallmark/policy/report"
@@ -24,7 +18,7 @@ import (
 // endpoint is one path.
 type endpoint struct {
 	method string
-	// health endpoints need no client certificate and no slot, and are also served on
+	// health endpoints need no client certificate, and are also served on
 	// the address for health alone.
 	health bool
 	serve  func(*Server, *exchange)
@@ -69,7 +63,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) { s.answer(w, r, 
 func (s *Server) serveHealth(w http.ResponseWriter, r *http.Request) { s.answer(w, r, true) }
 
 func (s *Server) answer(w http.ResponseWriter, r *http.Request, healthOnly bool) {
-	x := &exchange{ResponseWriter: w, request: r, path: r.URL.Path, began: time.Now(), remote: remoteIP(r)}
+	x := &exchange{ResponseWriter: w, request: r, path: r.URL.Path, began: time.Now(), remote: clientOf(r.RemoteAddr)}
 	m := s.options.Metrics
 	m.inFlight.Add(1)
 	defer func() {
@@ -108,14 +102,6 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, healthOnly bool)
 	if s.options.ClientCA != "" && (r.TLS == nil || len(r.TLS.VerifiedChains) == 0) {
 		m.limited.Add(1, "certificate")
 		x.fail(http.StatusUnauthorized, "a client certificate is needed", "")
-		return
-	}
-	select {
-	case s.slots <- struct{}{}:
-		defer func() { <-s.slots }()
-	default:
-		m.limited.Add(1, "busy")
-		x.busy("too many requests at a time")
 		return
 	}
 	s.traced(x, func() { e.serve(s, x) })
@@ -171,61 +157,6 @@ func (x *exchange) busy(why string) {
 	x.fail(http.StatusServiceUnavailable, why, "")
 }
 
-// body reads the whole body. If it cannot, it has answered. done must be called when
-// the body is not used any more.
-func (s *Server) body(x *exchange, limit int64) (body []byte, done func(), ok bool) {
-	kind, _, err := mime.ParseMediaType(x.request.Header.Get("Content-Type"))
-	if err != nil || kind != "application/json" {
-		x.fail(http.StatusUnsupportedMediaType, "the content type must be application/json", "")
-		return nil, nil, false
-	}
-	length := x.request.ContentLength
-	if length > limit {
-		s.tooLarge(x, limit)
-		return nil, nil, false
-	}
-	held := length
-	if held < 0 {
-		held = limit
-	}
-	if !s.bodies.take(held) {
-		s.options.Metrics.limited.Add(1, "busy")
-		x.busy("too many bytes at a time")
-		return nil, nil, false
-	}
-	done = func() { s.bodies.give(held) }
-	var buffer bytes.Buffer
-	if length > 0 {
-		buffer.Grow(int(length) + bytes.MinRead)
-	}
-	if _, err = buffer.ReadFrom(http.MaxBytesReader(x.ResponseWriter, x.request.Body, limit)); err == nil {
-		return buffer.Bytes(), done, true
-	}
-	done()
-	var large *http.MaxBytesError
-	if errors.As(err, &large) {
-		s.tooLarge(x, limit)
-		return nil, nil, false
-	}
-	var timeout net.Error
-	if errors.As(err, &timeout) && timeout.Timeout() {
-		x.fail(http.StatusRequestTimeout, "the body did not come in time", "")
-		return nil, nil, false
-	}
-	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, context.Canceled) {
-		x.fail(http.StatusBadRequest, "the body ended early", "")
-		return nil, nil, false
-	}
-	x.fail(http.StatusBadRequest, "the body cannot be read", "")
-	return nil, nil, false
-}
-
-func (s *Server) tooLarge(x *exchange, limit int64) {
-	s.options.Metrics.limited.Add(1, "body")
-	x.Header().Set("Connection", "close")
-	x.fail(http.StatusRequestEntityTooLarge, fmt.Sprintf("the body has more than %d bytes; nothing was decided", limit), "")
-}
-
 // allowed is how long the client waits: the API server says so in ?timeout=.
 func (s *Server) allowed(x *exchange) (time.Duration, error) {
 	text := x.request.URL.Query().Get("timeout")
@@ -244,6 +175,17 @@ func reserve(allowed time.Duration) time.Duration {
 	return min(max(allowed/10, minReserve), maxReserve)
 }
 
+// slot takes a place among the requests that are worked on. It is called once the body
+// is there, so that slow clients hold none. If there is none it has answered.
+func (s *Server) slot(x *exchange) (done func(), ok bool) {
+	if s.slots.take(x.remote, 1) {
+		return func() { s.slots.give(x.remote, 1) }, true
+	}
+	s.options.Metrics.limited.Add(1, "busy")
+	x.busy("too many requests at a time")
+	return nil, false
+}
+
 // limitedBy applies the limit of requests by address. If it is exceeded it has answered.
 func (s *Server) limitedBy(x *exchange) bool {
 	ok, wait := s.limiter.allow(x.remote, s.options.Now())
@@ -254,20 +196,6 @@ func (s *Server) limitedBy(x *exchange) bool {
 	x.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(max(wait.Seconds(), 1)))))
 	x.fail(http.StatusTooManyRequests, "too many requests from this address", "ask for several images in one request")
 	return true
-}
-
-// remoteIP is the address that a connection came from. Of an IPv6 address it is the
-// network of one customer (64 bits), since all of its addresses are in one hand.
-func remoteIP(r *http.Request) string {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		return r.RemoteAddr
-	}
-	host, _, _ = strings.Cut(host, "%")
-	if ip := net.ParseIP(host); ip != nil && ip.To4() == nil && !ip.IsLoopback() {
-		return ip.Mask(net.CIDRMask(64, 128)).String() + "/64"
-	}
-	return host
 }
 
 // client names who asked by its certificate, or "".

@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"path/filepath"
 	"strings"
@@ -287,7 +288,7 @@ func TestBusy(t *testing.T) {
 	t.Parallel()
 	entered, leave := make(chan struct{}, 10), make(chan struct{})
 	w := newWorld(t, func(_ *world, s *setup) {
-		s.server.MaxConcurrent = 2
+		s.server.MaxConcurrent = 4 // two of one address
 		s.server.Reviewer = waiting{entered, leave}
 	})
 	results := make(chan int, 2)
@@ -311,6 +312,73 @@ func TestBusy(t *testing.T) {
 	for range 2 {
 		if code := <-results; code != http.StatusOK {
 			t.Errorf("a request in time got %d", code)
+		}
+	}
+}
+
+// from returns a client with another source address.
+func (w *world) from(t *testing.T, address string) *http.Client {
+	t.Helper()
+	client := w.ca.client(t)
+	dialer := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(address)}}
+	client.Transport.(*http.Transport).DialContext = dialer.DialContext
+	return client
+}
+
+// TestSlowBodies, RE-11, AD-22: a client that announces large bodies and sends them
+// slowly, on many connections, does not keep others from being answered.
+func TestSlowBodies(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	dialer := &tls.Dialer{NetDialer: &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}}, Config: &tls.Config{RootCAs: w.ca.pool}}
+	for range 50 {
+		conn, err := dialer.DialContext(t.Context(), "tcp", strings.TrimPrefix(w.url, "https://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { conn.Close() })
+		if _, err := io.WriteString(conn, "POST /validate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 3000000\r\n\r\n{"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "all are being read", func() bool { return strings.Contains(w.get("/metrics").body, "hallmark_requests_in_flight 51\n") })
+	if o := w.validate("a", w.signed); !o.Response.Allowed {
+		t.Errorf("RE-11: %+v", o)
+	}
+}
+
+// TestShareOfRequests, AD-22: a client whose requests all take long does not keep others
+// from being answered.
+func TestShareOfRequests(t *testing.T) {
+	t.Parallel()
+	entered, leave := make(chan struct{}, 10), make(chan struct{})
+	w := newWorld(t, func(_ *world, s *setup) {
+		s.server.MaxConcurrent = 4
+		s.server.Reviewer = waiting{entered, leave}
+	})
+	greedy := w.from(t, "127.0.0.2")
+	results := make(chan int, 10)
+	ask := func(client *http.Client) {
+		a, err := send(client, http.MethodPost, w.url+"/validate", "{}")
+		if err != nil {
+			t.Error(err)
+		}
+		results <- a.code
+	}
+	for range 2 {
+		go ask(greedy)
+		<-entered
+	}
+	ask(greedy)
+	if code := <-results; code != http.StatusServiceUnavailable {
+		t.Errorf("AD-22: the third request of one address got %d", code)
+	}
+	go ask(w.client)
+	<-entered
+	close(leave)
+	for range 3 {
+		if code := <-results; code != http.StatusOK {
+			t.Errorf("AD-22: %d", code)
 		}
 	}
 }

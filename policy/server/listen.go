@@ -12,14 +12,16 @@ import (
 	"github.com/hallmark-project/hallmark/policy/report"
 )
 
-// bounded is a listener that holds at most so many connections at a time. More of them
-// wait in the system's queue.
+// bounded is a listener that holds at most so many connections at a time, and of one
+// address at most a part of them. More of all wait in the system's queue; more of one
+// address are closed.
 type bounded struct {
 	net.Listener
-	slots chan struct{}
-	open  *atomic.Int64
-	done  chan struct{}
-	once  sync.Once
+	slots  chan struct{}
+	shares *shares
+	open   *atomic.Int64
+	done   chan struct{}
+	once   sync.Once
 }
 
 // listen takes an address.
@@ -28,7 +30,9 @@ func listen(address string, open *atomic.Int64) (net.Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("taking the address %s: %w", address, err)
 	}
-	return &bounded{Listener: l, slots: make(chan struct{}, maxConnections), open: open, done: make(chan struct{})}, nil
+	return &bounded{
+		Listener: l, slots: make(chan struct{}, maxConnections), shares: newShares(maxConnections, connectionParts), open: open, done: make(chan struct{}),
+	}, nil
 }
 
 // Accept waits for a slot and then for a connection.
@@ -38,13 +42,24 @@ func (b *bounded) Accept() (net.Conn, error) {
 	case <-b.done:
 		return nil, net.ErrClosed
 	}
-	conn, err := b.Listener.Accept()
-	if err != nil {
-		<-b.slots
-		return nil, err
+	for {
+		conn, err := b.Listener.Accept()
+		if err != nil {
+			<-b.slots
+			return nil, err
+		}
+		client := clientOf(conn.RemoteAddr().String())
+		if !b.shares.take(client, 1) {
+			conn.Close() //nolint:errcheck // nothing was said
+			continue
+		}
+		b.open.Add(1)
+		return &counted{Conn: conn, release: sync.OnceFunc(func() {
+			b.open.Add(-1)
+			b.shares.give(client, 1)
+			<-b.slots
+		})}, nil
 	}
-	b.open.Add(1)
-	return &counted{Conn: conn, release: sync.OnceFunc(func() { b.open.Add(-1); <-b.slots })}, nil
 }
 
 // Close stops accepting.
@@ -65,19 +80,19 @@ func (c *counted) Close() error {
 	return c.Conn.Close()
 }
 
-// budget is a number of bytes that may be held at a time. Safe for concurrent use.
-type budget struct{ left atomic.Int64 }
-
-// take takes n bytes, or none.
-func (b *budget) take(n int64) bool {
-	if b.left.Add(-n) >= 0 {
-		return true
+// clientOf names the client behind an address and port. Of an IPv6 address it is the
+// network of one customer (64 bits), since all of its addresses are in one hand.
+func clientOf(address string) string {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return address
 	}
-	b.left.Add(n)
-	return false
+	host, _, _ = strings.Cut(host, "%")
+	if ip := net.ParseIP(host); ip != nil && ip.To4() == nil && !ip.IsLoopback() {
+		return ip.Mask(net.CIDRMask(64, 128)).String() + "/64"
+	}
+	return host
 }
-
-func (b *budget) give(n int64) { b.left.Add(n) }
 
 // quiet passes what net/http says about broken connections on as debug messages: any
 // client can cause them.

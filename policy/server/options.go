@@ -55,7 +55,7 @@ type Options struct {
 	Timeout time.Duration
 
 	// MaxConcurrent is how many requests are worked on at a time; zero is 512. More are
-	// told to come again.
+	// told to come again, and so is an address that has half of them.
 	MaxConcurrent int
 	// Rate is how many requests a second one client may make to /v1/verify, and Burst
 	// how many at once; zero is 50 and 100. A negative Rate is no limit.
@@ -145,6 +145,13 @@ const (
 	// maxBodies bounds the bytes of all bodies that are held at a time. With reviews of
 	// the usual 8 kB this is thousands of them.
 	maxBodies = 24 << 20
+
+	// One address can have a third of the bytes, which is two of the largest reviews,
+	// half of the requests and a quarter of the connections: who is not an API server
+	// shall not lock the API servers out. A client authority keeps others out altogether.
+	bodyParts       = 3
+	slotParts       = 2
+	connectionParts = 4
 
 	readHeaderTimeout = 10 * time.Second // of the TLS handshake too
 	readTimeout       = 15 * time.Second

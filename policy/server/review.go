@@ -25,6 +25,11 @@ func (s *Server) review(x *exchange, answer func(context.Context, []byte) admiss
 		return
 	}
 	defer done()
+	free, ok := s.slot(x)
+	if !ok {
+		return
+	}
+	defer free()
 	allowed, err := s.allowed(x)
 	if err != nil {
 		x.fail(http.StatusBadRequest, err.Error(), "")

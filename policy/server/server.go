@@ -52,8 +52,8 @@ type Server struct {
 	certificates *certificates // nil for plain HTTP
 	limiter      *limiter
 	decisions    *decisionLog
-	bodies       budget
-	slots        chan struct{}
+	bodies       *shares // bytes of bodies that are held
+	slots        *shares // requests that are worked on
 	closing      atomic.Bool
 
 	main, health net.Listener
@@ -65,8 +65,7 @@ func New(o Options) (*Server, error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
-	s := &Server{options: o, limiter: newLimiter(o.Rate, o.Burst), slots: make(chan struct{}, o.MaxConcurrent)}
-	s.bodies.left.Store(maxBodies)
+	s := &Server{options: o, limiter: newLimiter(o.Rate, o.Burst), bodies: newShares(maxBodies, bodyParts), slots: newShares(int64(o.MaxConcurrent), slotParts)}
 	var err error
 	if !o.InsecurePlainHTTP {
 		if s.certificates, err = openCertificates(o.Certificate, o.Key, o.ClientCA); err != nil {

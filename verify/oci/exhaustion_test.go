@@ -91,7 +91,7 @@ func TestRE01BytesAreCounted(t *testing.T) {
 
 // TestRE02NothingIsAllocatedByClaim: sizes and counts that are only claimed cost no
 // memory. It runs alone, since it measures that of the whole process.
-func TestRE02NothingIsAllocatedByClaim(t *testing.T) { //nolint:paralleltest // see above
+func TestRE02NothingIsAllocatedByClaim(t *testing.T) {
 	ref := parse(t, "registry.example/app:1")
 	d := digest.FromBytes([]byte("x"))
 	client := answering(func(r *http.Request) *http.Response {

@@ -6,6 +6,11 @@
 {{- if include "hallmark.namespacePoliciesConfigMap" . }}
 - --namespace-policies=/etc/hallmark/namespaces
 {{- end }}
+{{- if .Values.policy.trustStateConfigMap }}
+# The folder behind the kubelet's link: the mount itself may be written by everybody, by
+# its mode, and such a state is refused.
+- --trust-dir=/etc/hallmark/trust/..data
+{{- end }}
 - --listen=:8443
 - --health-listen=:8081
 - --tls-cert=/etc/hallmark/tls/tls.crt
