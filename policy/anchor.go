@@ -16,6 +16,10 @@ import (
 	"github.com/hallmark-project/hallmark/verify/trust"
 )
 
+// maxRoots bounds the trust roots of a policy, each of which takes some milliseconds to
+// read. Who trusts many authorities has a dozen.
+const maxRoots = 100
+
 // anchor is one compiled entry of trustRoots.
 type anchor struct {
 	Anchor
@@ -28,6 +32,11 @@ func (a *anchor) private() bool { return a.entry.X509 != nil }
 // allRoots compiles the trust roots and puts their files inline.
 func (c *compiler) allRoots(d *document) {
 	c.roots = make(map[string]*anchor)
+	if len(d.TrustRoots) > maxRoots {
+		entry := &d.TrustRoots[maxRoots]
+		c.addf(entry.at, entry.path, "split the policy", "%d trust roots, at most %d are read", len(d.TrustRoots), maxRoots)
+		return
+	}
 	for i := range d.TrustRoots {
 		entry := &d.TrustRoots[i]
 		if !signerName.MatchString(entry.Name.value) {

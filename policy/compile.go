@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 
+	"cel.dev/cel-go/cel"
+
 	"github.com/hallmark-project/hallmark/attest/digest"
 	"github.com/hallmark-project/hallmark/attest/wording"
 )
@@ -36,7 +38,8 @@ type compiler struct {
 	builders   builders
 	terms      map[string]terms // by key ID
 	conditions conditionCompiler
-	names      int // that the lists so far have named
+	joinEnvs   map[string]*cel.Env // by the names that joins give their statements
+	names      int                 // that the lists so far have named
 }
 
 func (c *compiler) policy(d *document) *Policy {
@@ -46,6 +49,8 @@ func (c *compiler) policy(d *document) *Policy {
 	if d.Kind.value != KindPolicy {
 		c.addf(d.Kind.at, d.Kind.path, "write "+KindPolicy, "%q is not known", wording.Short(d.Kind.value))
 	}
+	left := maxConditions
+	c.conditions.left, c.joinEnvs = &left, make(map[string]*cel.Env)
 	setDefault(&d.Unmatched, "deny")
 	p := &Policy{name: d.Metadata.Name.value, warn: d.Unmatched.value == "warn"}
 	c.allRoots(d)

@@ -28,6 +28,9 @@ const (
 	// the statement or a loop, and tens of bytes of text. A search through an SBOM
 	// of ten thousand packages needs about a tenth; all of it takes about a second.
 	maxConditionCost = 1_000_000
+	// maxConditions bounds the different expressions of a policy, each of which takes
+	// about half a millisecond to compile; those of a join count for each join.
+	maxConditions = 2000
 	// maxConditionRegexp bounds a compiled regular expression, in RE2 instructions.
 	maxConditionRegexp = 2000
 	// maxConditionStatement bounds the predicate that conditions are evaluated on;
@@ -51,7 +54,12 @@ type conditionCompiler struct {
 	looked map[string]bool
 	// done are the expressions that were compiled: rules often ask the same.
 	done map[string]condition
+	// left is how many more the policy may have.
+	left *int
 }
+
+// errConditions: nobody reads so many.
+var errConditions = fmt.Errorf("the policy has more than %d different conditions", maxConditions)
 
 func (c *conditionCompiler) environment() (*cel.Env, error) {
 	if c.env != nil {
@@ -109,6 +117,9 @@ var errPattern = errors.New("the pattern of matches() must be written out")
 func (c *conditionCompiler) compile(expression string) (condition, position, error) {
 	if known, found := c.done[expression]; found {
 		return known, position{}, nil
+	}
+	if *c.left--; *c.left < 0 {
+		return condition{}, position{}, errConditions
 	}
 	environment, err := c.environment()
 	if err != nil {

@@ -101,7 +101,8 @@ func (c *compiler) join(e *joinEntry, field string, rule *requireEntry, demands 
 		return d
 	}
 	e.CEL = sortTexts(e.CEL)
-	compiler := conditionCompiler{variables: d.names}
+	key := strings.Join(d.names, " ")
+	compiler := conditionCompiler{variables: d.names, env: c.joinEnvs[key], left: c.conditions.left}
 	for _, expression := range e.CEL {
 		compiled, inside, err := compiler.compile(expression.value)
 		if err != nil {
@@ -110,6 +111,7 @@ func (c *compiler) join(e *joinEntry, field string, rule *requireEntry, demands 
 		}
 		d.conditions = append(d.conditions, compiled)
 	}
+	c.joinEnvs[key] = compiler.env
 	for i, name := range d.names {
 		if !compiler.looked[name] && len(d.conditions) == len(e.CEL) {
 			c.addf(e.Of.list[i].name.at, e.Of.list[i].name.path, "remove the name, or use it", "no condition looks at %s", name)

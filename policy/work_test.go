@@ -40,7 +40,21 @@ func TestWorkIsBounded(t *testing.T) {
 	for range 200 {
 		names.WriteString("        - {type: custom, from: [g]}\n")
 	}
+	var roots, joins strings.Builder
+	roots.WriteString(fileHead + "signers: {a: {keys: [{file: a.pub}]}}\nrules: [{name: x, images: [r.example/x], require: {signatures: {from: [a]}}}]\ntrustRoots:\n")
+	for i := range maxRoots + 1 {
+		fmt.Fprintf(&roots, "  r%d: {sigstore: public-good}\n", i)
+	}
+	joins.WriteString(fileHead + "signers: {a: {keys: [{file: a.pub}]}}\nrules:\n")
+	for i := range maxConditions / 1000 {
+		fmt.Fprintf(&joins, "  - name: r%d\n    images: [r.example/x%d]\n    require:\n      provenance: {from: [a]}\n      join: [{of: {x: provenance, y: 'statements[0]'}, cel: ['x==y']}]\n      statements:\n", i, i)
+		for j := range 1000 {
+			fmt.Fprintf(&joins, "        - {type: custom, from: [a], cel: ['statement.a==%d']}\n", 1000*i+j)
+		}
+	}
 	for wanted, text := range map[string]string{
+		"101 trust roots, at most 100 are read":                    roots.String(),
+		"the policy has more than 2000 different conditions":       joins.String(),
 		"comparing the patterns takes too much work":               patterns.String(),
 		"the lists of the policy name more than 150000 signers":    names.String(),
 		"2 different signers are wanted, and the list can give at": strings.Replace(require("signatures: {from: [a, a], atLeast: 2}"), "test", "one", 1),

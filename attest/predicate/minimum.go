@@ -277,7 +277,7 @@ func (m *minimumReader) components(raw []byte, nested bool) error {
 		if stated(name) == "" {
 			name = publisher
 		}
-		if kind != "file" && kind != "operating-system" {
+		if isPackage(kind, p) {
 			m.add(id, MinimumPackage{
 				Name: p.Name, Version: stated(p.Version), Supplier: stated(name),
 				Identified: p.PURL != "" || cpe != "" || value(fields, "swid") != nil, Related: nested,

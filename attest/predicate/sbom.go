@@ -39,7 +39,7 @@ type SBOM struct {
 	// empty where it names none. They need not be what the statement is about.
 	Subjects []digest.Digest
 	// Packages are all packages in the order of the document. Files and the
-	// operating system's name are none.
+	// operating system's name are none, unless they have a package URL.
 	Packages []Package
 }
 

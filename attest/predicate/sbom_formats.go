@@ -183,13 +183,19 @@ func (r *sbomReader) components(raw []byte) error {
 		if err != nil {
 			return err
 		}
-		if kind != "file" && kind != "operating-system" {
+		if isPackage(kind, p) {
 			if err := r.add(id, p); err != nil {
 				return err
 			}
 		}
 		return r.components(value(fields, "components"))
 	})
+}
+
+// isPackage reports whether a component is a package: files and operating systems are
+// none, unless a package URL says otherwise.
+func isPackage(kind string, p Package) bool {
+	return kind != "file" && kind != "operating-system" || p.PURL != ""
 }
 
 func cycloneDXPackage(fields []strictjson.Field) (id string, p Package, kind string, err error) {

@@ -126,6 +126,7 @@ func TestHollow(t *testing.T) {
 		"BM-01 no packages":               {predicate.TypeSPDX, `{"spdxVersion":"SPDX-2.3","packages":[]}`, true},
 		"BM-01 only the root, SPDX":       {predicate.TypeSPDX, `{"spdxVersion":"SPDX-2.3","documentDescribes":["SPDXRef-r"],"packages":[{"SPDXID":"SPDXRef-r","name":"image"}]}`, true},
 		"BM-01 only the root, CycloneDX":  {predicate.TypeCycloneDX, `{"bomFormat":"CycloneDX","specVersion":"1.6","metadata":{"component":{"name":"image"}},"components":[]}`, true},
+		"a file with a package URL":       {predicate.TypeCycloneDX, `{"bomFormat":"CycloneDX","specVersion":"1.6","components":[{"type":"file","name":"/a.jar","purl":"pkg:maven/a/a@1"}]}`, false},
 		"BM-01 only files and the system": {predicate.TypeCycloneDX, `{"bomFormat":"CycloneDX","specVersion":"1.6","components":[{"type":"file","name":"/a"},{"type":"operating-system","name":"debian"}]}`, true},
 		"BM-01 spelt otherwise":           {predicate.TypeCycloneDX, `{"bomFormat":"CycloneDX","specVersion":"1.6","Components":[{"type":"library","name":"a"}]}`, true},
 		"SPDX":                            {predicate.TypeSPDX, spdx, false},

@@ -30,6 +30,7 @@ func inspectWorld(t *testing.T) (*verifyWorld, registrytest.Pushed) {
 	entries := []registrytest.Descriptor{amd.Descriptor, arm.Descriptor, buildkit.Descriptor}
 	entries[0].Platform = &registrytest.Platform{OS: "linux", Architecture: "amd64"}
 	entries[1].Platform = &registrytest.Platform{OS: "linux", Architecture: "arm64"}
+	entries[2].Platform = &registrytest.Platform{OS: "unknown", Architecture: "unknown"}
 	entries[2].Annotations = map[string]string{"vnd.docker.reference.type": "attestation-manifest", "vnd.docker.reference.digest": amd.Digest.String()}
 	index := w.PutJSON("team/all", "1.0", oci.TypeIndex, map[string]any{"schemaVersion": 2, "mediaType": oci.TypeIndex, "manifests": entries})
 	w.attach(index, verify.SignaturePredicateType, w.key.Signature(t, index.Digest).Raw)

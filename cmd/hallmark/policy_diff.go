@@ -198,7 +198,11 @@ func (a *app) printDiff(r *policyDiffReport, output string) error {
 		}
 		fmt.Fprintf(a.Stdout, "%s %s\n    %s -> %s\n", sign, report.Plain(c.Image), outcomeText(c.Before), outcomeText(c.After))
 	}
-	_, err := fmt.Fprintf(a.Stdout, "%d images, %d changed, %d could not be judged by what was recorded\n", r.Images, r.Changed, r.Unknown)
+	noun := "images"
+	if r.Images == 1 {
+		noun = "image"
+	}
+	_, err := fmt.Fprintf(a.Stdout, "%d %s, %d changed, %d could not be judged by what was recorded\n", r.Images, noun, r.Changed, r.Unknown)
 	return err
 }
 

@@ -1,6 +1,7 @@
 package gate_test
 
 import (
+	"regexp"
 	"strings"
 	"testing"
 
@@ -76,11 +77,16 @@ func TestPlatformOfARevokedIndex(t *testing.T) {
 	index := w.PushIndex(repository, "multi", "linux/amd64", "linux/arm64")
 	w.sign(index, w.key)
 	text := strings.TrimSpace(string(w.rule("index", "      signatures: {from: [ops]}").YAML()))
-	p, err := policy.Parse("test.yaml", []byte(text+"\nrevoked: [{digest: '"+index.Digest.String()+"', reason: leaked}]\n"), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, platform := range []string{"", "linux/amd64"} {
-		want(t, newGate(p, gate.Options{Platform: platform}).Judge(t.Context(), index.Ref()), policy.Deny, policy.ReasonImageRevoked)
+	text += "\nrevoked: [{digest: '" + index.Digest.String() + "', reason: leaked}]\n"
+	pattern := regexp.MustCompile(`(?s)images:\n.*?\n    [a-z]`).FindString(text)
+	unmatched := strings.Replace(strings.Replace(text, "unmatched: deny", "unmatched: warn", 1), pattern, "images: [elsewhere.example/x]\n    "+pattern[len(pattern)-1:], 1)
+	for _, text := range []string{text, unmatched} {
+		p, err := policy.Parse("test.yaml", []byte(text), nil)
+		if err != nil {
+			t.Fatalf("%v\n%s", err, text)
+		}
+		for _, platform := range []string{"", "linux/amd64"} {
+			want(t, newGate(p, gate.Options{Platform: platform}).Judge(t.Context(), index.Ref()), policy.Deny, policy.ReasonImageRevoked)
+		}
 	}
 }

@@ -66,12 +66,37 @@ func TestSB18NothingThere(t *testing.T) {
 		t.Parallel()
 		entry := w.image.Descriptor
 		entry.Annotations = map[string]string{"vnd.docker.reference.type": "attestation-manifest"}
+		entry.Platform = &registrytest.Platform{OS: "unknown", Architecture: "unknown"}
 		hollow := w.PutJSON(repository, "hollow", oci.TypeIndex, map[string]any{
 			"schemaVersion": 2, "mediaType": oci.TypeIndex, "manifests": []any{entry},
 		})
 		w.sign(hollow, w.key)
 		want(t, newGate(w.rule("all", wantSignature), gate.Options{}).Judge(t.Context(), hollow.Ref()), policy.Deny, policy.ReasonNoPlatform)
 	})
+}
+
+// TestPlatformThatCallsItselfAnAttestation: OC-22, what a runtime would run is a
+// platform, whatever its annotation says.
+func TestPlatformThatCallsItselfAnAttestation(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	evil := w.PushImage(repository, "", map[string]string{"app": "evil"})
+	for name, platform := range map[string]*registrytest.Platform{"": nil, "linux/arm64": {OS: "linux", Architecture: "arm64"}} {
+		w := newWorld(t)
+		good, hidden := w.image.Descriptor, w.PushImage(repository, "", map[string]string{"app": "evil"}).Descriptor
+		good.Platform = &registrytest.Platform{OS: "linux", Architecture: "amd64"}
+		hidden.Platform, hidden.Annotations = platform, map[string]string{"vnd.docker.reference.type": "attestation-manifest", "vnd.docker.reference.digest": good.Digest.String()}
+		index := w.PutJSON(repository, "multi", oci.TypeIndex, map[string]any{
+			"schemaVersion": 2, "mediaType": oci.TypeIndex, "manifests": []any{good, hidden},
+		})
+		w.sign(index, w.key)
+		w.sign(w.image, w.key)
+		image := newGate(w.rule("all", wantSignature), gate.Options{}).Judge(t.Context(), index.Ref())
+		want(t, image, policy.Deny, policy.ReasonNoSignature)
+		if last := image.Demands[len(image.Demands)-1]; last.Digest != evil.Digest {
+			t.Errorf("OC-22 %q: the demand is about %s", name, last.Digest)
+		}
+	}
 }
 
 func TestOC02TagIsResolvedOnce(t *testing.T) {
@@ -386,6 +411,7 @@ func TestBuildKitAttestationsAreReportedUnsigned(t *testing.T) {
 	})
 	entry := statement.Descriptor
 	entry.Annotations = map[string]string{"vnd.docker.reference.type": "attestation-manifest", "vnd.docker.reference.digest": w.image.Digest.String()}
+	entry.Platform = &registrytest.Platform{OS: "unknown", Architecture: "unknown"}
 	index := w.PutJSON(repository, "built", oci.TypeIndex, map[string]any{
 		"schemaVersion": 2, "mediaType": oci.TypeIndex, "manifests": []any{w.image.Descriptor, entry},
 	})

@@ -68,6 +68,9 @@ func (j *judging) verifySubject(d digest.Digest) verify.Subject {
 // decide looks, checks and lets the policy decide, in as many steps as it takes.
 func (j *judging) decide(ctx context.Context, at time.Time) outcome {
 	image := policy.Image{Name: j.target.Name, Target: policy.Part{Subject: j.verifySubject(j.subject.Digest)}}
+	if j.index != nil {
+		image.Target.Index = j.index.Digest
+	}
 	if len(j.plan.Roots) == 0 { // the rule wants nothing: unmatched, and the policy only warns
 		return outcome{decision: j.policy.Decide(image, at)}
 	}

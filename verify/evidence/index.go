@@ -26,9 +26,10 @@ func Unsigned(repository string, index *oci.Manifest, platform digest.Digest) []
 }
 
 // IsUnsigned reports whether an entry of an index is a BuildKit attestation, and
-// therefore no platform.
+// therefore no platform. The annotation alone is not enough: runtimes choose by the
+// platform, and would run an entry that names one, or none.
 func IsUnsigned(d oci.Descriptor) bool {
-	return d.Annotations[dockerTypeAnnotation] == "attestation-manifest"
+	return d.Annotations[dockerTypeAnnotation] == "attestation-manifest" && d.Platform.String() == "unknown/unknown"
 }
 
 func unsigned(origin verify.Origin) *verify.Rejection {

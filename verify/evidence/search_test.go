@@ -379,7 +379,7 @@ func TestUnsignedInIndex(t *testing.T) {
 	entry := attestation.Descriptor
 	entry.Annotations = map[string]string{"vnd.docker.reference.type": "attestation-manifest", "vnd.docker.reference.digest": index.Children[0].Digest.String()}
 	m := &oci.Manifest{Manifests: []oci.Descriptor{
-		{Digest: index.Children[0].Digest}, {Digest: index.Children[1].Digest}, {Digest: entry.Digest, Annotations: entry.Annotations},
+		{Digest: index.Children[0].Digest}, {Digest: index.Children[1].Digest}, {Digest: entry.Digest, Annotations: entry.Annotations, Platform: &oci.Platform{OS: "unknown", Architecture: "unknown"}},
 	}}
 	for name, test := range map[string]struct {
 		about int
