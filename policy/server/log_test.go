@@ -42,13 +42,20 @@ func TestDecisionLog(t *testing.T) {
 	w := newWorld(t, func(_ *world, s *setup) {
 		s.server.Now = func() time.Time { return now }
 		s.cache = &gate.CacheOptions{}
-		s.admission.Exemptions = []admission.Exemption{{Name: "old", Namespaces: []string{"legacy"}, Reason: "is being replaced", Until: time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)}}
+		s.server.Exemptions = []admission.Exemption{{Name: "old", Namespaces: []string{"legacy"}, Reason: "is being replaced", Until: time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)}}
+		s.admission.Exemptions = s.server.Exemptions
 	})
 	w.validate("team-a", w.signed)
 	w.validate("team-a", w.signed, w.unsigned)
 	w.validate("legacy", w.unsigned)
 	w.post("/validate", "{}")
 	w.post("/v1/verify", fmt.Sprintf(`{"images":[%q],"namespace":"team-a"}`, w.signed))
+	if metrics := w.get("/metrics").body; !strings.Contains(metrics, "hallmark_exempted_reviews_total 1\n") {
+		t.Errorf("the exemption is not counted:\n%s", metrics)
+	}
+	if status := w.get("/v1/policy").body; !strings.Contains(status, `"reason": "is being replaced"`) {
+		t.Errorf("the exemption is not shown: %s", status)
+	}
 	w.stop()
 	if err := w.end(); err != nil {
 		t.Fatal(err)
