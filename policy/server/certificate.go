@@ -26,7 +26,6 @@ type certificates struct {
 	current atomic.Pointer[tlsState]
 	mu      sync.Mutex
 	last    [3][]byte // what the last load read, good or refused
-	refused int
 }
 
 // tlsState is one good load.
@@ -54,13 +53,6 @@ func (c *certificates) config() *tls.Config {
 // until is when the certificate in force ends.
 func (c *certificates) until() time.Time { return c.current.Load().until }
 
-// refusals is how many loads were refused.
-func (c *certificates) refusals() int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.refused
-}
-
 // check reads the files, and swaps in what they hold if they have changed and are good.
 // The same bad files are an error once.
 func (c *certificates) check() (changed bool, err error) {
@@ -81,7 +73,6 @@ func (c *certificates) check() (changed bool, err error) {
 	c.last = files
 	state, err := c.parse(files)
 	if err != nil {
-		c.refused++
 		return false, err
 	}
 	c.current.Store(state)
