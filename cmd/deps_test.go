@@ -70,6 +70,7 @@ var rules = []rule{
 	{"sign/keyless", []string{"attest", "attest/digest", "attest/wording", "sign", "verify", "verify/trust"}, append([]string{module + "/sbom", module + "/policy", "github.com/anchore/", "github.com/sigstore/cosign"}, cloud...)},
 	{"sign/identity", []string{"attest/strictjson", "attest/wording"}, append([]string{module + "/sbom", module + "/policy", "github.com/anchore/", "github.com/sigstore/cosign"}, cloud...)},
 	{"sign/publish", []string{"attest", "attest/digest", "attest/bundle", "sign", "verify", "verify/trust", "verify/oci", "verify/evidence"}, append([]string{module + "/sbom", module + "/policy", "github.com/anchore/"}, cloud...)},
+	{"cmd/internal/cli", []string{"attest/wholefile", "policy", "policy/gate", "policy/report", "policy/source", "verify", "verify/oci", "verify/trust", "verify/trust/tuf"}, append([]string{module + "/sign", module + "/sbom", module + "/policy/record", module + "/policy/airgap", "github.com/sigstore/cosign", "github.com/anchore/"}, cloud...)},
 }
 
 type goPackage struct {

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// TestWithoutLinks: a file system without hard links gets its files too, and
+// TestWithoutLinks: KE-04, a file system without hard links gets its files too, and
 // replaces none.
 func TestWithoutLinks(t *testing.T) {
 	t.Parallel()

@@ -129,7 +129,7 @@ func (f *serveFlags) server(a *cli.App, log *slog.Logger, started time.Time) (s 
 	}
 	return served{server.Options{
 		Listen: f.listen, Certificate: f.cert, Key: f.key, ClientCA: f.clientCA, InsecurePlainHTTP: f.plainHTTP, HealthListen: f.healthListen,
-		Live: policies, Reload: f.reload, Reviewer: reviewer, Judge: judge, Mutate: f.mutate, Timeout: f.timeout,
+		Live: policies, Reload: f.reload, Reviewer: reviewer, Exemptions: f.exemptions, Judge: judge, Mutate: f.mutate, Timeout: f.timeout,
 		MaxConcurrent: f.maxConcurrent, Rate: f.rate, Drain: f.drain,
 		Metrics: metrics, Tracer: tracer, Decisions: decisions, Log: log, Version: a.Version,
 	}}, tracer, func() { cache.Close(); closeLog() }, nil

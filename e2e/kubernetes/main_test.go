@@ -7,6 +7,8 @@ package kubernetes
 
 import (
 	"context"
+	"crypto/x509"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"os"
@@ -29,6 +31,7 @@ var started struct {
 	config     *rest.Config
 	client     *kubernetes.Clientset
 	kubectl    string // the program
+	clients    []byte // the authority of the certificate that the API server shows to webhooks
 	kubeconfig string // a file
 }
 
@@ -86,6 +89,12 @@ func run(m *testing.M) (code int, err error) {
 	// RBAC decides for the accounts that hallmark-verify uses; envtest's own user is
 	// of the group system:masters.
 	server.Configure().Set("authorization-mode", "RBAC")
+	admission, clients, err := showCertificate(folder)
+	if err != nil {
+		return 0, fmt.Errorf("making the API server's client certificate: %w", err)
+	}
+	server.Configure().Set("admission-control-config-file", admission)
+	started.clients = clients
 	config, err := environment.Start()
 	if err != nil {
 		return 0, fmt.Errorf("starting the API server: %w", errors.Join(err, environment.Stop()))
@@ -121,6 +130,31 @@ func run(m *testing.M) (code int, err error) {
 		do()
 	}
 	return code, nil
+}
+
+// showCertificate writes what makes an API server show a client certificate to every
+// webhook, and returns the configuration's path and the certificate's authority.
+func showCertificate(folder string) (path string, authority []byte, err error) {
+	clients, err := makeAuthority("clients of webhooks")
+	if err != nil {
+		return "", nil, err
+	}
+	certificate, key, err := clients.issue("kube-apiserver", x509.ExtKeyUsageClientAuth)
+	if err != nil {
+		return "", nil, err
+	}
+	kubeconfig := filepath.Join(folder, "webhooks.kubeconfig")
+	text := fmt.Sprintf("{apiVersion: v1, kind: Config, users: [{name: '*', user: {client-certificate-data: %s, client-key-data: %s}}]}\n",
+		base64.StdEncoding.EncodeToString(certificate), base64.StdEncoding.EncodeToString(key))
+	if err := os.WriteFile(kubeconfig, []byte(text), 0o600); err != nil {
+		return "", nil, err
+	}
+	path = filepath.Join(folder, "admission.yaml")
+	text = "apiVersion: apiserver.config.k8s.io/v1\nkind: AdmissionConfiguration\nplugins:\n"
+	for _, plugin := range []string{"ValidatingAdmissionWebhook", "MutatingAdmissionWebhook"} {
+		text += fmt.Sprintf("  - name: %s\n    configuration: {apiVersion: apiserver.config.k8s.io/v1, kind: WebhookAdmissionConfiguration, kubeConfigFile: %q}\n", plugin, kubeconfig)
+	}
+	return path, clients.bundle, os.WriteFile(path, []byte(text), 0o600)
 }
 
 // findEtcd finds Debian's etcd, or the one that $ETCD names.

@@ -4,6 +4,8 @@ import (
 	"os"
 	"testing"
 	"time"
+
+	"github.com/hallmark-project/hallmark/verify/oci/registrytest"
 )
 
 // connections is how many an API server would keep busy.
@@ -47,6 +49,30 @@ func TestSoak(t *testing.T) {
 	soak(t, p, s, during)
 	if code := s.stop(); code != 0 {
 		t.Errorf("exit code %d: %s", code, s.said())
+	}
+}
+
+// TestFailing, RE-09: registries that do not answer, or with errors, leave nothing behind
+// either, and nothing is allowed.
+func TestFailing(t *testing.T) {
+	p := newPlace(t, 3)
+	p.registry.Inject(registrytest.Match{}, registrytest.Status(503))
+	s := p.start(t, program(t))
+	before := settled(s)
+	questions := []question{
+		{review("127.0.0.1:1/team/app:1", "127.0.0.1:2/team/app:1"), false},
+		{review(p.signed[0], p.signed[1], p.signed[2]), false},
+		{review("registry.invalid/team/app:1"), false},
+		{review("no reference"), false},
+	}
+	load := put(s.address, p.client(), connections, 5*time.Second, questions)
+	check(t, load)
+	after := settled(s)
+	t.Logf("%s; before %.1f MiB, %.0f files, %.0f goroutines; after %.1f MiB, %.0f files, %.0f goroutines",
+		load, before.resident, before.files, before.goroutines, after.resident, after.files, after.goroutines)
+	// Connections to the registry that stands are kept for a minute: two goroutines each.
+	if after.files > before.files+16 || after.goroutines > before.goroutines+2*16+2 {
+		t.Errorf("RE-09: before %+v, after %+v", before, after)
 	}
 }
 

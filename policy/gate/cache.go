@@ -47,7 +47,8 @@ type Cache struct {
 	brief     *lru[flightKey, kept] // for one source and tag, and apart: what is denied throws out nothing that is allowed
 	tags      *lru[tagKey, keptTag]
 	flights   map[flightKey]*flight
-	adrift    int // flights that nobody waits for
+	adrift    int            // flights that nobody waits for
+	adriftAt  map[string]int // by registry
 	closed    bool
 	running   sync.WaitGroup
 	stats     CacheStats
@@ -90,6 +91,7 @@ func NewCache(o CacheOptions) *Cache {
 		brief:     newLRU[flightKey, kept](max(o.Entries/briefShare, 1), o.Bytes/briefShare),
 		tags:      newLRU[tagKey, keptTag](o.Entries, o.Bytes),
 		flights:   make(map[flightKey]*flight),
+		adriftAt:  make(map[string]int),
 	}
 }
 

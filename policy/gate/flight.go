@@ -3,14 +3,18 @@ package gate
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/hallmark-project/hallmark/policy"
 )
 
-// maxAdrift bounds the looks that go on although nobody waits for them any more.
-const maxAdrift = 64
+// Limits on the looks that go on although nobody waits for them any more.
+const (
+	maxAdrift     = 64
+	maxAdriftHost = 8 // at one registry, half of the connections that a client makes to it
+)
 
 // flightKey names a look that several callers can share: the same question to the same
 // source, with the same tag beside the digest, which a warning may be about.
@@ -83,10 +87,7 @@ func (c *Cache) join(ctx context.Context, key flightKey, t terms, run func(conte
 			c.stats.Joined++
 		}
 		f.waiting++
-		if f.adrift {
-			f.adrift = false
-			c.adrift--
-		}
+		c.drift(key, f, false)
 		c.mu.Unlock()
 		select {
 		case <-f.done:
@@ -143,9 +144,7 @@ func (c *Cache) land(key flightKey, f *flight) {
 	if c.flights[key] == f {
 		delete(c.flights, key)
 	}
-	if f.adrift {
-		c.adrift--
-	}
+	c.drift(key, f, false)
 	close(f.done)
 	c.mu.Unlock()
 }
@@ -165,14 +164,35 @@ func (c *Cache) leave(key flightKey, f *flight) bool {
 	if f.waiting > 0 || c.flights[key] != f {
 		return true
 	}
-	if f.lingers && c.adrift < maxAdrift {
-		f.adrift = true
-		c.adrift++
+	if f.lingers && c.adrift < maxAdrift && c.adriftAt[hostOf(key.name)] < maxAdriftHost {
+		c.drift(key, f, true)
 		return true
 	}
 	delete(c.flights, key) // who comes now must not wait for something that ends
 	f.cancel()
 	return true
+}
+
+// drift notes whether nobody waits for a look; the lock is held.
+func (c *Cache) drift(key flightKey, f *flight, adrift bool) {
+	if f.adrift == adrift {
+		return
+	}
+	f.adrift = adrift
+	host, n := hostOf(key.name), 1
+	if !adrift {
+		n = -1
+	}
+	c.adrift += n
+	if c.adriftAt[host] += n; c.adriftAt[host] == 0 {
+		delete(c.adriftAt, host)
+	}
+}
+
+// hostOf returns the registry of a canonical name.
+func hostOf(name string) string {
+	host, _, _ := strings.Cut(name, "/")
+	return host
 }
 
 // Close ends all looks and returns when they have ended. Callers who wait, and those

@@ -151,7 +151,7 @@ func TestCallersJoin(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		var answers []<-chan outcome
 		for i := range maxAdrift + 10 {
-			answers = append(answers, l.ask(ctx, fmt.Sprint(i), time.Hour))
+			answers = append(answers, l.ask(ctx, fmt.Sprintf("r%d.example/app", i), time.Hour))
 		}
 		cancel()
 		for _, answer := range answers {
@@ -164,8 +164,25 @@ func TestCallersJoin(t *testing.T) {
 			l.end <- allowed
 		}
 		l.cache.Close()
-		if s := l.cache.Stats(); s.Running != 0 || l.cache.adrift != 0 {
+		if s := l.cache.Stats(); s.Running != 0 || l.cache.adrift != 0 || len(l.cache.adriftAt) != 0 {
 			t.Errorf("RE-13 at the end %d go on, %d adrift", s.Running, l.cache.adrift)
+		}
+	})
+	t.Run("RE-13 fewer at one registry", func(t *testing.T) {
+		t.Parallel()
+		l := newLookout(t)
+		ctx, cancel := context.WithCancel(t.Context())
+		var answers []<-chan outcome
+		for i := range maxAdriftHost + 5 {
+			answers = append(answers, l.ask(ctx, fmt.Sprintf("r.example/app%d", i), time.Hour))
+		}
+		answers = append(answers, l.ask(ctx, "other.example/app", time.Hour))
+		cancel()
+		for _, answer := range answers {
+			<-answer
+		}
+		if s := l.cache.Stats(); s.Running != maxAdriftHost+1 || l.cache.adriftAt["r.example"] != maxAdriftHost || l.cache.adriftAt["other.example"] != 1 {
+			t.Errorf("RE-13 %d go on, %v", s.Running, l.cache.adriftAt)
 		}
 	})
 	t.Run("the time of the first is up, and that of the second is not", func(t *testing.T) {

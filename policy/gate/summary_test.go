@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/hallmark-project/hallmark/attest/digest"
 	"github.com/hallmark-project/hallmark/attest/predicate"
@@ -179,4 +180,29 @@ func TestSummaryFirst(t *testing.T) {
 			t.Errorf("%d lists were asked for, %+v", n, image.Unseen)
 		}
 	})
+}
+
+// TestASummaryThatEnds: a kept decision ends with the summary that it rests on, and then
+// what the summary stood for is looked at.
+func TestASummaryThatEnds(t *testing.T) {
+	t.Parallel()
+	w, _, _ := summarised(t, "index")
+	p := w.rule("index", wantSignature+"\n      summary: {from: [ops], maxAge: 2d}")
+	w.sign(w.image, w.key)
+	w.summary(p, w.image, w.key, nil)
+	at := newClock()
+	cache := gate.NewCache(gate.CacheOptions{MaxAge: -1})
+	t.Cleanup(cache.Close)
+	g := newGate(p, gate.Options{Cache: cache, Now: at.now})
+	for _, row := range []struct {
+		wait               time.Duration
+		cached, summarised bool
+	}{{0, false, true}, {48*time.Hour - time.Nanosecond, true, true}, {time.Nanosecond, false, false}, {1000 * time.Hour, true, false}} {
+		at.move(row.wait)
+		image := g.Judge(t.Context(), w.image.Ref())
+		want(t, image, policy.Allow, "")
+		if image.Cached != row.cached || image.Summarised() != row.summarised {
+			t.Errorf("after %s: cached %t, summarised %t, until %s", row.wait, image.Cached, image.Summarised(), image.Until)
+		}
+	}
 }

@@ -230,6 +230,51 @@ func TestSymlinkSwap(t *testing.T) {
 	}
 }
 
+// TestSwapsWhileLoading: a swap in the middle of a load is neither a mixture of two
+// volumes nor a refusal.
+func TestSwapsWhileLoading(t *testing.T) {
+	t.Parallel()
+	one, two := verifytest.NewKey(t, "ecdsa-p256"), verifytest.NewKey(t, "ecdsa-p256")
+	v := &volume{t: t, dir: t.TempDir()}
+	// Each volume's policy pins its own key: a mixture is no valid policy of either.
+	text := func(name string) string {
+		text := policyText(name, `"**"`, one)
+		return text[:strings.Index(text, "      - pem:")] + "      - file: ops.pub\n" + text[strings.Index(text, "rules:"):]
+	}
+	volumes := []map[string]string{
+		{"policy.yaml": text("one"), "ops.pub": string(one.Trusted.PEM())}, {"policy.yaml": text("two"), "ops.pub": string(two.Trusted.PEM())},
+	}
+	v.set(volumes[0])
+	l := open(t, options(v.dir))
+	good := map[string]bool{l.Current().Names(""): true}
+	v.set(volumes[1])
+	if err := l.Check(); err != nil {
+		t.Fatal(err)
+	}
+	good[l.Current().Names("")] = true
+	swapped := make(chan struct{})
+	go func() {
+		defer close(swapped)
+		for i := range 200 {
+			v.set(volumes[i%2])
+			time.Sleep(time.Millisecond)
+		}
+	}()
+	for done := false; !done; {
+		select {
+		case <-swapped:
+			done = true
+		default:
+		}
+		if err := l.Reload(); err != nil {
+			t.Errorf("refused: %v", err)
+		}
+		if !good[l.Current().Names("")] {
+			t.Errorf("a mixture is in force: %s", l.Current().Policy().YAML())
+		}
+	}
+}
+
 // TestNamespaces: a namespace policy tightens, and nothing in it loosens.
 func TestNamespaces(t *testing.T) {
 	t.Parallel()

@@ -24,8 +24,16 @@ import (
 
 // load reads everything and swaps it in if all of it is good.
 func (l *Live) load() error {
-	r := &loader{Live: l, reading: reading{make(map[string]string), make(map[string]string)}}
-	s, err := r.snapshot()
+	var r *loader
+	var s *Snapshot
+	var err error
+	for range maxLoads {
+		r = &loader{Live: l, reading: reading{make(map[string]string), make(map[string]string)}, volumes: make(map[string]string)}
+		// A volume that was swapped meanwhile is no fault of the files.
+		if s, err = r.snapshot(); err == nil || !r.moved() {
+			break
+		}
+	}
 	l.seen = r.reading
 	if err != nil {
 		return err
@@ -43,8 +51,30 @@ func (l *Live) load() error {
 type loader struct {
 	*Live
 	reading
-	state  *tuf.State // once it was read
-	usedIt bool       // the policy that is being read rests on the state
+	state   *tuf.State        // once it was read
+	usedIt  bool              // the policy that is being read rests on the state
+	volumes map[string]string // what each folder stood for
+}
+
+// maxLoads is how often a load begins anew because a volume was swapped; volumes are
+// swapped once a minute at most.
+const maxLoads = 5
+
+// volume settles a folder for this load.
+func (l *loader) volume(dir string) volume {
+	v := openVolume(dir)
+	l.volumes[dir] = v.now
+	return v
+}
+
+// moved reports whether a folder that was read stands for another one now.
+func (l *loader) moved() bool {
+	for dir, was := range l.volumes {
+		if settle(dir) != was {
+			return true
+		}
+	}
+	return false
 }
 
 func (l *loader) snapshot() (*Snapshot, error) {
@@ -60,7 +90,7 @@ func (l *loader) snapshot() (*Snapshot, error) {
 	if l.options.Namespaces == "" {
 		return s, nil
 	}
-	where := openVolume(l.options.Namespaces)
+	where := l.volume(l.options.Namespaces)
 	names, err := l.folder(where.later)
 	if err != nil {
 		return nil, err
@@ -92,9 +122,9 @@ func (l *loader) policy(path string) (*part, error) {
 		return nil, fmt.Errorf("reading policy %s: %w", path, err)
 	}
 	if !info.IsDir() {
-		return l.file(openVolume(filepath.Dir(path)), filepath.Base(path), path)
+		return l.file(l.volume(filepath.Dir(path)), filepath.Base(path), path)
 	}
-	where := openVolume(path)
+	where := l.volume(path)
 	if _, err := l.reading.folder(where.later); err != nil {
 		return nil, err
 	}
@@ -187,7 +217,7 @@ func (l *loader) credentials() error {
 		return nil
 	}
 	path := l.options.DockerConfig
-	raw, err := l.in(openVolume(filepath.Dir(path)), filepath.Base(path), credentials.MaxBytes)
+	raw, err := l.in(l.volume(filepath.Dir(path)), filepath.Base(path), credentials.MaxBytes)
 	if err != nil {
 		return fmt.Errorf("reading registry credentials: %w", err)
 	}

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -26,7 +25,6 @@ type certificates struct {
 	current atomic.Pointer[tlsState]
 	mu      sync.Mutex
 	last    [3][]byte // what the last load read, good or refused
-	refused int
 }
 
 // tlsState is one good load.
@@ -54,38 +52,51 @@ func (c *certificates) config() *tls.Config {
 // until is when the certificate in force ends.
 func (c *certificates) until() time.Time { return c.current.Load().until }
 
-// refusals is how many loads were refused.
-func (c *certificates) refusals() int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.refused
-}
-
 // check reads the files, and swaps in what they hold if they have changed and are good.
 // The same bad files are an error once.
 func (c *certificates) check() (changed bool, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	var files [3][]byte
-	for i, path := range []string{c.certificate, c.key, c.clientCA} {
-		if path == "" {
-			continue
-		}
-		if files[i], err = readPEM(path); err != nil {
-			files[i] = []byte("error: " + err.Error())
-		}
-	}
+	files := c.read()
 	if c.current.Load() != nil && same(files, c.last) {
 		return false, nil
 	}
-	c.last = files
 	state, err := c.parse(files)
+	for range maxReads {
+		if err == nil {
+			break
+		}
+		// A certificate and the key of the next one: the volume was swapped in between.
+		again := c.read()
+		if same(again, files) {
+			break
+		}
+		files = again
+		state, err = c.parse(files)
+	}
+	c.last = files
 	if err != nil {
-		c.refused++
 		return false, err
 	}
 	c.current.Store(state)
 	return true, nil
+}
+
+// maxReads is how often the files are read again because they changed meanwhile.
+const maxReads = 5
+
+// read reads all files; an error stands in the place of a content.
+func (c *certificates) read() (files [3][]byte) {
+	for i, path := range []string{c.certificate, c.key, c.clientCA} {
+		if path == "" {
+			continue
+		}
+		var err error
+		if files[i], err = readPEM(path); err != nil {
+			files[i] = []byte("error: " + err.Error())
+		}
+	}
+	return files
 }
 
 func same(a, b [3][]byte) bool {
@@ -122,12 +133,8 @@ func (c *certificates) parse(files [3][]byte) (*tlsState, error) {
 	return &tlsState{config, pair.Leaf.NotAfter}, nil
 }
 
-// readPEM reads a file of a mounted folder. Certificate and key are read below the
-// folder that Kubernetes' link leads to.
+// readPEM reads a file with a bound.
 func readPEM(path string) ([]byte, error) {
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		path = real
-	}
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, err

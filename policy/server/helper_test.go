@@ -39,7 +39,7 @@ import (
 // world is a registry with a signed and an unsigned image, a folder of the server's
 // files, and the server over TLS.
 type world struct {
-	t        *testing.T
+	t        testing.TB
 	registry *registrytest.Registry
 	key      *verifytest.Key
 	signed   string // by digest
@@ -68,7 +68,7 @@ type setup struct {
 	live      func(*live.Options)
 }
 
-func newWorld(t *testing.T, change func(w *world, s *setup)) *world {
+func newWorld(t testing.TB, change func(w *world, s *setup)) *world {
 	t.Helper()
 	s := &setup{}
 	w := &world{t: t, dir: t.TempDir(), key: verifytest.NewKey(t, "ecdsa-p256"), log: &buffer{}, ca: newAuthority(t)}
@@ -193,7 +193,7 @@ rules:
 // write replaces a file of the world in one step.
 func (w *world) write(name, content string) { writeFile(w.t, filepath.Join(w.dir, name), content) }
 
-func writeFile(t *testing.T, path, content string) {
+func writeFile(t testing.TB, path, content string) {
 	t.Helper()
 	temp := path + ".new"
 	if err := os.WriteFile(temp, []byte(content), 0o600); err != nil {
@@ -310,7 +310,7 @@ type authority struct {
 	serial      int64
 }
 
-func newAuthority(t *testing.T) *authority {
+func newAuthority(t testing.TB) *authority {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -337,7 +337,7 @@ func (a *authority) pem() string {
 }
 
 // leaf issues a certificate for a name or an address.
-func (a *authority) leaf(t *testing.T, name string) (certificate, key string) {
+func (a *authority) leaf(t testing.TB, name string) (certificate, key string) {
 	t.Helper()
 	own, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -363,7 +363,7 @@ func (a *authority) leaf(t *testing.T, name string) (certificate, key string) {
 }
 
 // issue writes tls.crt and tls.key.
-func (a *authority) issue(t *testing.T, dir, name string) {
+func (a *authority) issue(t testing.TB, dir, name string) {
 	t.Helper()
 	certificate, key := a.leaf(t, name)
 	writeFile(t, filepath.Join(dir, "tls.crt"), certificate)
@@ -371,7 +371,7 @@ func (a *authority) issue(t *testing.T, dir, name string) {
 }
 
 // client trusts the authority and, where a name is given, has a certificate of it.
-func (a *authority) client(t *testing.T, name ...string) *http.Client {
+func (a *authority) client(t testing.TB, name ...string) *http.Client {
 	t.Helper()
 	config := &tls.Config{RootCAs: a.pool}
 	if len(name) > 0 {
@@ -406,10 +406,10 @@ func (b *buffer) String() string {
 }
 
 // testLog passes a server's log on to the test's.
-func testLog(t *testing.T) *slog.Logger { return slog.New(slog.NewTextHandler(t.Output(), nil)) }
+func testLog(t testing.TB) *slog.Logger { return slog.New(slog.NewTextHandler(t.Output(), nil)) }
 
 // eventually waits until a condition holds.
-func eventually(t *testing.T, what string, holds func() bool) {
+func eventually(t testing.TB, what string, holds func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
 		if holds() {

@@ -23,6 +23,7 @@ type Metrics struct {
 	registry  *telemetry.Counter
 	limited   *telemetry.Counter
 	lostLog   *telemetry.Counter
+	exempted  *telemetry.Counter
 	reloads   *telemetry.Counter
 	duration  *telemetry.Histogram
 	inFlight  atomic.Int64
@@ -49,6 +50,7 @@ func NewMetrics(version string, started time.Time) *Metrics {
 		250*time.Millisecond, 500*time.Millisecond, time.Second, 2500*time.Millisecond, 5*time.Second, 10*time.Second, 30*time.Second)
 	m.reviews = m.set.Counter("hallmark_reviews_total", "Admission reviews, by endpoint and answer.", endpoint, telemetry.Label{Name: "answer", Values: []string{"allowed", "denied"}})
 	m.decisions = m.set.Counter("hallmark_decisions_total", "Images judged, by verdict and primary reason.", telemetry.Label{Name: "verdict", Values: verdicts}, telemetry.Label{Name: "reason", Values: reasons()})
+	m.exempted = m.set.Counter("hallmark_exempted_reviews_total", "Reviews that an exemption let images pass in.")
 	m.cached = m.set.Counter("hallmark_decision_cache_total", "Images judged, by whether the decision was cached.", telemetry.Label{Name: "result", Values: []string{"hit", "miss"}})
 	m.registry = m.set.Counter("hallmark_registry_requests_total", "Requests made to registries.")
 	m.limited = m.set.Counter("hallmark_refused_requests_total", "Requests refused before any work.", telemetry.Label{Name: "why", Values: []string{"busy", "rate", "body", "certificate"}})

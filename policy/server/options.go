@@ -48,6 +48,8 @@ type Options struct {
 	Reviewer Reviewer
 	// Judge judges the images of /v1/verify.
 	Judge *Judge
+	// Exemptions are those of the reviewer, for /v1/policy to show.
+	Exemptions []admission.Exemption
 	// Mutate serves /mutate; otherwise it is not there.
 	Mutate bool
 	// Timeout is how long an answer may take when the request does not say; zero is 10

@@ -44,6 +44,9 @@ func (s *Server) review(x *exchange, answer func(context.Context, []byte) admiss
 		said = "allowed"
 	}
 	s.options.Metrics.reviews.Add(1, x.path, said)
+	if a.Entry.Exemption != "" {
+		s.options.Metrics.exempted.Add(1)
+	}
 	x.span.Text("k8s.object.kind", report.Plain(a.Entry.Kind))
 	x.span.Text("k8s.namespace.name", report.Plain(a.Entry.Namespace))
 	x.span.Text("k8s.object.name", report.Plain(a.Entry.Name))

@@ -7,6 +7,7 @@ import (
 
 	"github.com/hallmark-project/hallmark/attest/digest"
 	"github.com/hallmark-project/hallmark/policy"
+	"github.com/hallmark-project/hallmark/policy/admission"
 	"github.com/hallmark-project/hallmark/policy/report"
 	"github.com/hallmark-project/hallmark/policy/telemetry"
 )
@@ -48,9 +49,16 @@ type policyStatus struct {
 	policyEntry
 	// Namespaces are the policies of single namespaces, by name.
 	Namespaces map[string]policyEntry `json:"namespaces,omitempty"`
-	LoadedAt   time.Time              `json:"loadedAt"`
-	Refused    *refusal               `json:"refused,omitempty"`
-	Version    string                 `json:"version"`
+	// Exemptions are the ways around the policies, ended ones too.
+	Exemptions []exemptionEntry `json:"exemptions,omitempty"`
+	LoadedAt   time.Time        `json:"loadedAt"`
+	Refused    *refusal         `json:"refused,omitempty"`
+	Version    string           `json:"version"`
+}
+
+type exemptionEntry struct {
+	admission.Exemption
+	Ended bool `json:"ended,omitempty"`
 }
 
 type policyEntry struct {
@@ -79,6 +87,9 @@ func (s *Server) policy(x *exchange) {
 			status.Namespaces = make(map[string]policyEntry)
 		}
 		status.Namespaces[name] = entry(snapshot.Namespace(name))
+	}
+	for _, e := range s.options.Exemptions {
+		status.Exemptions = append(status.Exemptions, exemptionEntry{e, !s.options.Now().Before(e.Until)})
 	}
 	if !state.RefusedAt.IsZero() {
 		status.Refused = &refusal{state.RefusedAt, report.Plain(state.RefusedWhy)}
