@@ -219,7 +219,7 @@ func deflated() []byte {
 	return packed[10 : len(packed)-8]
 }
 
-// TestCancelled: a scan that is cut short leaves nothing behind, at whatever point.
+// TestCancelled: RE-10. A scan that is cut short leaves nothing behind, at whatever point.
 func TestCancelled(t *testing.T) {
 	t.Parallel()
 	reg := registrytest.New(t)
