@@ -231,7 +231,7 @@ func TestOC11Silence(t *testing.T) {
 		})
 	}
 	callers.Wait()
-	if took := time.Since(start); took > 5*time.Second {
+	if took := time.Since(start); took > 20*time.Second {
 		t.Errorf("50 callers were held for %v", took)
 	}
 }
