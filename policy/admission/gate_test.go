@@ -135,3 +135,18 @@ func TestAttackAD11RegistryDown(t *testing.T) {
 	// One that is not there is no finding against it either, and never allowed.
 	s.validate(ask{Object: pod("", s.Host()+"/team/none:1")}, false, "IMAGE_NOT_FOUND")
 }
+
+// TestAttackAD11IndexOfNothing: AD-11: who may push an index names one in it that is not
+// there. That is an answer of the registry, and nothing that is let pass when it does not
+// answer.
+func TestAttackAD11IndexOfNothing(t *testing.T) {
+	t.Parallel()
+	s := newShop(t, "all", admission.Options{Unavailable: admission.UnavailableAllow})
+	inner := s.PushIndex("team/evil", "inner", "linux/arm64")
+	outer := s.PutJSON("team/evil", "1", oci.TypeIndex, map[string]any{"schemaVersion": 2, "mediaType": oci.TypeIndex, "manifests": []any{inner.Descriptor}})
+	s.Inject(registrytest.Match{Path: inner.Digest.String()}, registrytest.Status(404))
+	got := s.validate(ask{Object: pod("", outer.TagRef())}, false, "IMAGE_NOT_FOUND")
+	if len(got.Response.Warnings) > 0 {
+		t.Errorf("AD-11 %v", got.Response.Warnings)
+	}
+}

@@ -1,7 +1,9 @@
 package gate_test
 
 import (
+	"context"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -185,5 +187,25 @@ func BenchmarkHundredImages(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// TestDeniedByNameWithoutTime: AD-11: an image that no rule is about is denied, and not
+// "could not check", also where other images took all the time that there was.
+func TestDeniedByNameWithoutTime(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	text := strings.Replace(string(w.rule("index", wantSignature).YAML()), "**", w.Host()+"/**", 1)
+	p, err := policy.Parse("test.yaml", []byte(text), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	g := newGate(p, gate.Options{Concurrency: 1})
+	for range 20 { // as often as a select might choose otherwise
+		images := g.JudgeAll(ctx, w.image.Ref(), "evil.example/app:1")
+		want(t, images[0], policy.Undetermined, policy.ReasonUnreachable)
+		want(t, images[1], policy.Deny, policy.ReasonNoMatch)
 	}
 }

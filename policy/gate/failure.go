@@ -23,6 +23,7 @@ func reasonFor(err error) verify.Reason {
 		{oci.ErrHostRefused, policy.ReasonHostRefused},
 		{oci.ErrRedirectRefused, policy.ReasonRedirectDenied},
 		{oci.ErrUnauthorized, policy.ReasonUnauthorized},
+		{oci.ErrNotFound, policy.ReasonNoImage}, // an answer: who pushes an index can leave away what it names
 	} {
 		if errors.Is(err, known.err) {
 			return known.reason
@@ -63,9 +64,6 @@ func missing(errs []error) []error {
 // failed is the answer for an image that could not be judged at all.
 func failed(t Target, err error) *report.Image {
 	reason := reasonFor(err)
-	if errors.Is(err, oci.ErrNotFound) {
-		reason = policy.ReasonNoImage
-	}
 	verdict := policy.Undetermined
 	if reason == policy.ReasonHostRefused {
 		verdict = policy.Deny // nobody has to look to know it, and nobody shall

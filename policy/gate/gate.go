@@ -131,7 +131,7 @@ func (g *Gate) JudgeTargets(ctx context.Context, targets []Target) []*report.Ima
 	images := make([]*report.Image, len(targets))
 	var left []int
 	for i, t := range targets {
-		if images[i] = c.fromMemory(t); images[i] == nil {
+		if images[i] = c.known(t, true); images[i] == nil {
 			left = append(left, i)
 		}
 	}
@@ -159,14 +159,34 @@ func (g *Gate) JudgeTargets(ctx context.Context, targets []Target) []*report.Ima
 	return images
 }
 
-// fromMemory answers a target that needs no look; nil where it does.
-func (c *call) fromMemory(t Target) (image *report.Image) {
+// Known answers for targets as far as nothing has to be looked at for it: what the
+// policy denies by its name alone, and what cannot be read. The others are nil.
+func (g *Gate) Known(targets []Target) []*report.Image {
+	c := &call{Gate: g}
+	images := make([]*report.Image, len(targets))
+	for i, t := range targets {
+		images[i] = c.known(t, false)
+	}
+	return images
+}
+
+// known answers a target that needs no look, from the cache too if that is asked for;
+// nil where it does. Nobody waits for such an answer, and no lack of time makes another
+// one of it: "could not check" would be less than is known.
+func (c *call) known(t Target, cached bool) (image *report.Image) {
 	defer func() {
 		if fault := recover(); fault != nil {
 			image = internalFault(t, fault)
 		}
 	}()
-	return c.remembered(t)
+	if t.Err != nil {
+		return failed(t, t.Err)
+	}
+	q, answer := c.ask(t)
+	if answer != nil || !cached {
+		return answer
+	}
+	return c.remembered(q)
 }
 
 // call is one call of the gate: what it has resolved and judged so far. Nothing

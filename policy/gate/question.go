@@ -60,14 +60,11 @@ func (c *call) judge(ctx context.Context, t Target) *report.Image {
 	return answer
 }
 
-// remembered answers for a target from the cache alone; nil where it cannot.
-func (c *call) remembered(t Target) *report.Image {
-	if c.options.Cache == nil || t.Err != nil || t.Layout != "" {
+// remembered answers a question from the cache alone; nil where it cannot.
+func (c *call) remembered(q question) *report.Image {
+	t := q.target
+	if c.options.Cache == nil || t.Layout != "" {
 		return nil
-	}
-	q, answer := c.ask(t)
-	if answer != nil {
-		return answer
 	}
 	subject := t.Reference.Digest
 	if subject.IsZero() {

@@ -457,3 +457,28 @@ func TestTrustStateAge(t *testing.T) {
 		t.Errorf("the report says %s", r.TrustRoots[0].Fetched)
 	}
 }
+
+// TestNamespaceDeniesByName: AD-11: what the namespace policy denies by name alone is
+// denied also while the registry does not answer, which a server may be told to let pass.
+func TestNamespaceDeniesByName(t *testing.T) {
+	t.Parallel()
+	reg := registrytest.New(t)
+	key := verifytest.NewKey(t, "ecdsa-p256")
+	image := reg.PushImage("team/app", "1", map[string]string{"app": "1"})
+	reg.Inject(registrytest.Match{}, registrytest.Status(503))
+	dir := t.TempDir()
+	o := options(filepath.Join(dir, "policy.yaml"))
+	o.Namespaces = filepath.Join(dir, "namespaces")
+	write(t, o.Policy, policyText("cluster", `"**"`, key))
+	write(t, filepath.Join(o.Namespaces, "strict.yaml"), policyText("strict", `"other.example/**"`, key))
+	write(t, filepath.Join(o.Namespaces, "lax.yaml"), policyText("lax", `"**"`, key))
+	s := open(t, o).Current()
+	for _, ref := range []string{image.TagRef(), image.Ref()} {
+		for namespace, want := range map[string]verify.Reason{"": policy.ReasonUnreachable, "lax": policy.ReasonUnreachable, "strict": policy.ReasonNoMatch} {
+			got := s.Judge(t.Context(), live.Asking{Namespace: namespace}, []gate.Target{s.Target(ref)})[0]
+			if got.Reason != want || (got.Verdict == policy.Deny) != (namespace == "strict") {
+				t.Errorf("AD-11 %s in %q: %s %s", ref, namespace, got.Verdict, got.Reason)
+			}
+		}
+	}
+}

@@ -108,10 +108,18 @@ func (s *Snapshot) Judge(ctx context.Context, asking Asking, targets []gate.Targ
 	}
 	// The namespace policy judges the digest that the cluster policy judged: a tag that
 	// moves in between cannot make two halves of an Allow out of two images.
+	// What it denies by name it denies also where no digest is known.
+	known := s.known(own, targets)
 	var second []gate.Target
 	var of []int
 	for i, image := range images {
-		if image.Verdict == policy.Deny || image.Digest.IsZero() || targets[i].Err != nil {
+		switch {
+		case image.Verdict == policy.Deny || targets[i].Err != nil:
+			continue
+		case known[i] != nil:
+			images[i] = combine(image, known[i], asking.Namespace)
+			continue
+		case image.Digest.IsZero():
 			continue
 		}
 		t := targets[i]
@@ -140,6 +148,16 @@ func (s *Snapshot) judge(ctx context.Context, one *part, platform string, target
 	return one.gate.On(platform).JudgeTargets(ctx, targets)
 }
 
+// known is what one policy says without a look; nil where it needs one.
+func (s *Snapshot) known(one *part, targets []gate.Target) []*report.Image {
+	if one.trust != nil {
+		if err := one.trust.CheckAge(s.now(), s.maxAge); err != nil {
+			return tooOld(targets, err)
+		}
+	}
+	return one.gate.Known(targets)
+}
+
 // tooOld is the answer for all images when the trust state is.
 func tooOld(targets []gate.Target, err error) []*report.Image {
 	images := make([]*report.Image, len(targets))
@@ -158,7 +176,7 @@ func tooOld(targets []gate.Target, err error) []*report.Image {
 func combine(cluster, own *report.Image, namespace string) *report.Image {
 	all := *cluster
 	worse := cluster
-	if severity(own.Verdict) > severity(cluster.Verdict) {
+	if severity(own) > severity(cluster) {
 		worse = own
 	}
 	all.Verdict, all.Reason, all.Error, all.Hint = worse.Verdict, worse.Reason, worse.Error, worse.Hint
@@ -184,13 +202,16 @@ func combine(cluster, own *report.Image, namespace string) *report.Image {
 	return &all
 }
 
-// severity orders verdicts: Deny is worse than Undetermined.
-func severity(v policy.Verdict) int {
-	switch v {
-	case policy.Allow:
+// severity orders verdicts: Deny is worse than Undetermined, and of that a registry that
+// did not answer is the least, since a server may be told to let it pass.
+func severity(image *report.Image) int {
+	switch {
+	case image.Verdict == policy.Allow:
 		return 0
-	case policy.Deny:
-		return 2
+	case image.Verdict == policy.Deny:
+		return 3
+	case image.Reason == policy.ReasonUnreachable:
+		return 1
 	}
-	return 1
+	return 2
 }
