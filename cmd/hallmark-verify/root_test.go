@@ -46,6 +46,7 @@ func TestMessages(t *testing.T) {
 		"an argument":    {[]string{"version", "x"}, cli.ExitUsage, []string{"hallmark-verify version takes no argument"}},
 		"version":        {[]string{"version"}, cli.ExitAllow, []string{"hallmark-verify dev ("}},
 		"completion":     {[]string{"completion", "bash"}, cli.ExitAllow, []string{"__start_hallmark-verify"}},
+		"help of serve":  {[]string{"serve", "--help"}, cli.ExitAllow, []string{"--trust-dir string ", "address could not be used"}},
 		"help":           {[]string{"--help"}, cli.ExitAllow, []string{"Exit codes: 0 all allowed", "serve"}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"net"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -81,8 +82,9 @@ The decision log goes to standard output, or to --log-file, as JSON lines: one f
 request and each image. What the server has to say of itself goes to standard error.
 Traces go where --otlp-endpoint or OTEL_EXPORTER_OTLP_ENDPOINT says.
 
-Exit codes: 0 stopped by a signal; 1 the server failed; 2 policy, credentials or
-certificate could not be used; 64 wrong usage.`,
+Exit codes: 0 stopped by a signal; 1 the server failed; 2 it did not start, because the
+configuration, policy, credentials, certificate or address could not be used; 64 wrong
+usage.`,
 		Example: `  hallmark-verify serve --policy /etc/hallmark/policy --tls-cert tls.crt --tls-key tls.key
   hallmark-verify serve --config /etc/hallmark/config.yaml
   hallmark-verify serve --policy policy.yaml --insecure-plain-http --listen 127.0.0.1:8080
@@ -104,7 +106,7 @@ certificate could not be used; 64 wrong usage.`,
 	flags.StringVar(&f.config, "config", "", "a YAML file with the same entries and more; flags win")
 	flags.StringVar(&f.policy, "policy", "", "the trust policy: a file or a folder of files")
 	flags.StringVar(&f.namespaces, "namespace-policies", "", "a folder of NAME.yaml, which the images of that namespace must meet too")
-	flags.StringVar(&f.trustDir, "trust-dir", "", "the state of hallmark trust, for policies with `sigstore: public-good` (default: where hallmark trust keeps it)")
+	flags.StringVar(&f.trustDir, "trust-dir", "", "the state of hallmark trust, for policies that say sigstore: public-good (default: where hallmark trust keeps it)")
 	flags.StringVar(&f.listen, "listen", ":8443", "the address to serve")
 	flags.StringVar(&f.healthListen, "health-listen", "", "an address for /healthz, /readyz and /metrics alone, without TLS")
 	flags.StringVar(&f.cert, "tls-cert", "", "the server's certificate chain, in PEM")
@@ -154,6 +156,14 @@ func (f *serveFlags) check() error {
 		return cli.UsageError("--drain, --reload, --tag-freshness, --cache-max-age, --cache-entries and --max-concurrent take numbers and times above zero")
 	case f.traceRatio <= 0 || f.traceRatio > 1:
 		return cli.UsageError("--trace-ratio is above 0 and at most 1, not %v", f.traceRatio)
+	}
+	if host, _, err := net.SplitHostPort(f.listen); err != nil {
+		return cli.Hint(cli.UsageError("--listen is ADDRESS:PORT, not %q", f.listen), "for example 127.0.0.1:8443, or :8443 for all addresses of this machine")
+	} else if ip := net.ParseIP(host); f.plainHTTP && (ip == nil || !ip.IsLoopback()) {
+		return cli.Hint(cli.UsageError("--insecure-plain-http is for loopback addresses, not %q", f.listen), "give --listen 127.0.0.1:8080, or a certificate")
+	}
+	if _, _, err := net.SplitHostPort(f.healthListen); err != nil && f.healthListen != "" {
+		return cli.Hint(cli.UsageError("--health-listen is ADDRESS:PORT, not %q", f.healthListen), "for example :8081")
 	}
 	for _, host := range f.registries {
 		if err := oci.CheckHost(host); err != nil {

@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -40,6 +42,9 @@ func (f *serveFlags) run(ctx context.Context, a *cli.App) error {
 	hangup, stop := hangups()
 	defer stop()
 	running, err := server.New(s.with(hangup))
+	if errors.Is(err, server.ErrCertificate) {
+		return cli.Undetermined(cli.Hint(err, "--tls-cert is a PEM file with the server's certificate first, --tls-key the private key that belongs to it"))
+	}
 	if err != nil {
 		return cli.Undetermined(err)
 	}
@@ -96,7 +101,7 @@ func (f *serveFlags) server(a *cli.App, log *slog.Logger, started time.Time) (s 
 		Gate: gate.Options{Cache: cache, Timeout: lookTimeout}, Log: log,
 	})
 	if err != nil {
-		return s, nil, nil, cli.Undetermined(cli.Hint(err, "docs/policy.md describes every entry of a policy; nothing is served without one"))
+		return s, nil, nil, cli.Undetermined(cli.Hint(err, "%s", loadHint(err)))
 	}
 	finder, err := workload.NewFinder(f.custom...)
 	if err != nil {
@@ -133,6 +138,17 @@ func (f *serveFlags) server(a *cli.App, log *slog.Logger, started time.Time) (s 
 		MaxConcurrent: f.maxConcurrent, Rate: f.rate, Drain: f.drain,
 		Metrics: metrics, Tracer: tracer, Decisions: decisions, Log: log, Version: a.Version,
 	}}, tracer, func() { cache.Close(); closeLog() }, nil
+}
+
+// loadHint says what to do about files that could not be loaded at the start.
+func loadHint(err error) string {
+	switch {
+	case errors.Is(err, live.ErrCredentials):
+		return "--docker-config is a config.json as docker login writes it, without credential helpers; leave it away to ask registries anonymously"
+	case errors.Is(err, fs.ErrNotExist):
+		return "check the path; a policy names its keys and roots by paths from its own folder"
+	}
+	return "docs/policy.md describes every entry of a policy; nothing is served without one"
 }
 
 // tracer is where traces go; nil where nothing says so.

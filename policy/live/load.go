@@ -119,7 +119,7 @@ func (l *loader) policy(path string) (*part, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		l.took(path, nil, err)
-		return nil, fmt.Errorf("reading policy %s: %w", path, err)
+		return nil, fmt.Errorf("reading policy %s: %w", path, pathless(err))
 	}
 	if !info.IsDir() {
 		return l.file(l.volume(filepath.Dir(path)), filepath.Base(path), path)
@@ -149,7 +149,7 @@ func (l *loader) policy(path string) (*part, error) {
 func (l *loader) file(where volume, base, shown string) (*part, error) {
 	raw, err := l.in(where, base, policy.MaxBytes)
 	if err != nil {
-		return nil, fmt.Errorf("reading policy %s: %w", shown, err)
+		return nil, fmt.Errorf("reading policy %s: %w", shown, pathless(err))
 	}
 	return l.compile([]policy.File{{Name: shown, Data: raw}}, func(name string) ([]byte, error) {
 		if filepath.IsAbs(name) {
@@ -208,6 +208,9 @@ func (l *loader) publicGood() ([]byte, error) {
 // stateFile is the one file of a trust state (package tuf).
 const stateFile = "state.json"
 
+// ErrCredentials is in the error of a load whose docker configuration could not be used.
+var ErrCredentials = errors.New("reading registry credentials")
+
 // credentials reads the docker configuration and makes the client when it changed.
 func (l *loader) credentials() error {
 	if l.options.DockerConfig == "" {
@@ -219,11 +222,11 @@ func (l *loader) credentials() error {
 	path := l.options.DockerConfig
 	raw, err := l.in(l.volume(filepath.Dir(path)), filepath.Base(path), credentials.MaxBytes)
 	if err != nil {
-		return fmt.Errorf("reading registry credentials: %w", err)
+		return fmt.Errorf("%w %s: %w", ErrCredentials, path, pathless(err))
 	}
 	keychain, err := credentials.Parse(raw)
 	if err != nil {
-		return fmt.Errorf("reading registry credentials %s: %w", path, err)
+		return fmt.Errorf("%w %s: %w", ErrCredentials, path, err)
 	}
 	if sum := digest.FromBytes(raw).String(); l.source == nil || sum != l.keychain {
 		l.source, l.keychain = l.options.Source(keychain), sum

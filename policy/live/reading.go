@@ -107,12 +107,15 @@ func listing(path string) (names []string, text string) {
 }
 
 // cause is an error without the path, which may be that of a link that moved.
-func cause(err error) string {
+func cause(err error) string { return pathless(err).Error() }
+
+// pathless is an error of a file without the path, for messages that have it already.
+func pathless(err error) error {
 	var path *fs.PathError
 	if errors.As(err, &path) {
-		return path.Err.Error()
+		return path.Err
 	}
-	return err.Error()
+	return err
 }
 
 // openRegular opens a file that is neither a pipe nor a device: opening one of those

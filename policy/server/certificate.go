@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -15,6 +16,16 @@ import (
 
 // maxPEMBytes bounds a file of certificates or a key: a chain has some kilobytes.
 const maxPEMBytes = 1 << 20
+
+// ErrCertificate is what [New] returns when certificate and key cannot be used.
+var ErrCertificate = errors.New("the certificate cannot be used")
+
+// certificateError is an [ErrCertificate] that says why and no more.
+type certificateError struct{ error }
+
+func (e *certificateError) Unwrap() error { return e.error }
+
+func (e *certificateError) Is(target error) bool { return target == ErrCertificate }
 
 // certificates are the server's own certificate and the authorities of its clients,
 // read again when the files change. Connections that stand keep what they began with.
@@ -111,12 +122,12 @@ func same(a, b [3][]byte) bool {
 func (c *certificates) parse(files [3][]byte) (*tlsState, error) {
 	for i, path := range []string{c.certificate, c.key, c.clientCA} {
 		if rest, failed := bytes.CutPrefix(files[i], []byte("error: ")); failed {
-			return nil, fmt.Errorf("reading %s: %s", path, rest)
+			return nil, &certificateError{fmt.Errorf("reading %s: %s", path, rest)}
 		}
 	}
 	pair, err := tls.X509KeyPair(files[0], files[1])
 	if err != nil {
-		return nil, fmt.Errorf("reading the certificate %s and its key: %w", c.certificate, err)
+		return nil, &certificateError{fmt.Errorf("reading the certificate %s and its key: %w", c.certificate, err)}
 	}
 	config := &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}, Certificates: []tls.Certificate{pair}}
 	if c.clientCA != "" {
@@ -137,14 +148,14 @@ func (c *certificates) parse(files [3][]byte) (*tlsState, error) {
 func readPEM(path string) ([]byte, error) {
 	info, err := os.Stat(path)
 	if err != nil {
-		return nil, err
+		return nil, pathless(err)
 	}
 	if !info.Mode().IsRegular() {
 		return nil, errors.New("it is no file")
 	}
 	file, err := os.Open(path)
 	if err != nil {
-		return nil, err
+		return nil, pathless(err)
 	}
 	defer file.Close() //nolint:errcheck // it was only read
 	raw, err := io.ReadAll(io.LimitReader(file, maxPEMBytes+1))
@@ -152,4 +163,13 @@ func readPEM(path string) ([]byte, error) {
 		err = fmt.Errorf("it has more than %d bytes", maxPEMBytes)
 	}
 	return raw, err
+}
+
+// pathless is an error of a file without the path, which the message has already.
+func pathless(err error) error {
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		return path.Err
+	}
+	return err
 }
