@@ -31,8 +31,11 @@ func TestReload(t *testing.T) {
 	w.write("policy.yaml", policyBy(stranger, "other", `"**"`))
 	eventually(t, "the new policy denies", func() bool { return !w.validate("a", w.signed).Response.Allowed })
 
-	w.write("policy.yaml", "rubbish")
+	w.write("policy.yaml", "rubbish: 1\nmore: 2\n")
 	eventually(t, "the bad policy is reported", func() bool { return strings.Contains(w.get("/v1/policy").body, `"refused"`) })
+	if why := w.get("/v1/policy").body; strings.Contains(why, "u{a}") || !strings.Contains(why, "; ") {
+		t.Errorf("several errors are not told apart: %s", why)
+	}
 	if w.validate("a", w.signed).Response.Allowed {
 		t.Error("allowed under a policy that cannot be read")
 	}

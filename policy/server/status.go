@@ -3,6 +3,7 @@ package server
 import (
 	"bytes"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/hallmark-project/hallmark/attest/digest"
@@ -92,7 +93,7 @@ func (s *Server) policy(x *exchange) {
 		status.Exemptions = append(status.Exemptions, exemptionEntry{e, !s.options.Now().Before(e.Until)})
 	}
 	if !state.RefusedAt.IsZero() {
-		status.Refused = &refusal{state.RefusedAt, report.Plain(state.RefusedWhy)}
+		status.Refused = &refusal{state.RefusedAt, report.Plain(strings.ReplaceAll(state.RefusedWhy, "\n", "; "))}
 	}
 	var out bytes.Buffer
 	if err := report.WriteJSON(&out, status); err != nil {
