@@ -23,7 +23,7 @@ func TestMessage(t *testing.T) {
 		{[]string{"registry.example/down:1", good, bad}, `1 of 3 images denied by the trust policy, 1 could not be checked:
   spec.containers[2].image: registry.example/bad:1: denied, NO_SIGNATURE: signatures: wanted a signature from ops; found nothing that is signed; to do: hallmark sign registry.example/bad:1
   spec.containers[0].image: registry.example/down:1: could not check, REGISTRY_UNREACHABLE: resolving registry.example/down:1: connection refused; to do: look again when the registry is up`},
-		{[]string{"registry.example/down:1", good}, `1 of 2 images could not be checked, which is no finding against them; nothing unchecked is admitted:
+		{[]string{"registry.example/down:1", good}, `1 of 2 images could not be checked, which is no finding against it; nothing unchecked is admitted:
   spec.containers[0].image: registry.example/down:1: could not check, REGISTRY_UNREACHABLE: resolving registry.example/down:1: connection refused; to do: look again when the registry is up`},
 	} {
 		got := validate(t, newReviewer(t, &judge{}, admission.Options{}), ask{Object: pod("", test.images...)})

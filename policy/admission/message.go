@@ -33,7 +33,11 @@ func message(spots []spot, refused int, ended []*Exemption) string {
 	denied := count(spots, func(s *spot) bool { return s.verdict == policy.Deny })
 	switch noun := plural(len(spots), "image"); {
 	case denied == 0:
-		fmt.Fprintf(&b, "%d of %s could not be checked, which is no finding against them; nothing unchecked is admitted:", refused, noun)
+		them := "them"
+		if refused == 1 {
+			them = "it"
+		}
+		fmt.Fprintf(&b, "%d of %s could not be checked, which is no finding against %s; nothing unchecked is admitted:", refused, noun, them)
 	case denied == refused:
 		fmt.Fprintf(&b, "%d of %s denied by the trust policy:", denied, noun)
 	default:
