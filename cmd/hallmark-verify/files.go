@@ -179,6 +179,15 @@ func hinted(err error) error {
 	return err
 }
 
+// pathless is an error of a file without the path, which the message has already.
+func pathless(err error) error {
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		return path.Err
+	}
+	return err
+}
+
 // names lists the files, those of folders in order. walked are those that a folder
 // has brought.
 func (f *fileFlags) names(a *cli.App) (names []string, walked map[string]bool, err error) {
@@ -194,7 +203,7 @@ func (f *fileFlags) names(a *cli.App) (names []string, walked map[string]bool, e
 			continue
 		}
 		if err != nil {
-			return nil, nil, err
+			return nil, nil, cli.Hint(fmt.Errorf("reading %s: %w", name, pathless(err)), "-f names a file or a folder; - is standard input")
 		}
 		err = filepath.WalkDir(name, func(path string, entry fs.DirEntry, err error) error {
 			switch base := entry.Name(); {
@@ -324,7 +333,11 @@ func (f *fileFlags) pinAll(a *cli.App, sources []manifestFile, pins map[string]d
 	for _, c := range changes {
 		fmt.Fprintf(a.Stderr, "%s: pinned %s:%d %s\n", a.Name(), report.Plain(c.File), c.Line, report.Plain(c.New))
 	}
-	fmt.Fprintf(a.Stderr, "%s: %d references pinned\n", a.Name(), len(changes))
+	noun := "references"
+	if len(changes) == 1 {
+		noun = "reference"
+	}
+	fmt.Fprintf(a.Stderr, "%s: %d %s pinned\n", a.Name(), len(changes), noun)
 	return nil
 }
 

@@ -134,6 +134,9 @@ func TestFilesEndToEnd(t *testing.T) {
 	if code, _, stderr := w.verify("", "-f", filepath.Join(w.dir, "deploy"), "--pin"); code != cli.ExitAllow || !strings.Contains(stderr, "0 references pinned") {
 		t.Errorf("pinning again: %d\n%s", code, stderr)
 	}
+	if code, _, stderr := w.verify("", "-f", w.write("one.yaml", podOf(w.web.TagRef())), "--pin"); code != cli.ExitAllow || !strings.Contains(stderr, ": 1 reference pinned") {
+		t.Errorf("pinning one: %d\n%s", code, stderr)
+	}
 }
 
 // TestPinNothingUnlessAllowed: one image that is refused, or cannot be checked, and no
@@ -182,7 +185,7 @@ func TestFilesCL01(t *testing.T) {
 		code  int
 		says  string
 	}{
-		"CL-01 no such file":             {[]string{"-f", filepath.Join(w.dir, "none.yaml")}, "", cli.ExitUndetermined, "no such file"},
+		"CL-01 no such file":             {[]string{"-f", filepath.Join(w.dir, "none.yaml")}, "", cli.ExitUndetermined, "none.yaml: no such file or directory\nhallmark-verify: hint: -f names"},
 		"CL-01 empty folder":             {[]string{"-f", empty}, "", cli.ExitUndetermined, "no file asks for an image"},
 		"CL-01 a folder of others":       {[]string{"-f", filepath.Dir(w.write("others/values.yaml", "a: b\n"))}, "", cli.ExitUndetermined, "no file asks for an image"},
 		"CL-01 empty standard input":     {[]string{"-f", "-"}, "", cli.ExitUndetermined, "holds no Kubernetes object"},

@@ -165,7 +165,7 @@ func (r *reader) composeImage(v *value, path, kind string, built bool, prefix st
 	}}
 	reference, err := e.expand(text, 0)
 	if err != nil {
-		r.fault(v.node.Line, v.node.Column, path, variableHint(err, "give it a default, ${NAME:-value}, or its value"), "%s: %w", quoted(text), err)
+		r.fault(v.node.Line, v.node.Column, path, variableHint(err, "give it its value with --variable NAME=VALUE, or a default, ${NAME:-value}"), "%s: %w", quoted(text), err)
 		return
 	}
 	rest, behind := strings.CutPrefix(reference, prefix)

@@ -58,7 +58,7 @@ func (r *reader) buildArguments(arguments *value, given map[string]string, e *ex
 	take := func(v *value, name, text string) bool {
 		out, err := e.expand(text, 0)
 		if err != nil {
-			r.fault(v.node.Line, v.node.Column, path, variableHint(err, "give it a default, ${NAME:-value}, or its value"), "the argument %s: %w", quoted(wording.Short(name)), err)
+			r.fault(v.node.Line, v.node.Column, path, variableHint(err, "give it its value with --variable NAME=VALUE, or a default, ${NAME:-value}"), "the argument %s: %w", quoted(wording.Short(name)), err)
 			return false
 		}
 		given[name] = out

@@ -205,7 +205,7 @@ func (b *build) from(i *instruction, at int) {
 }
 
 func (b *build) fromFault(i *instruction, base word, err error) {
-	b.refuse(i, base.start, variableHint(err, "give it a default with ARG before the first FROM, or its value"), "%s: %w", quoted(base.text), err)
+	b.refuse(i, base.start, variableHint(err, "give it its value with --build-arg NAME=VALUE, or a default with ARG before the first FROM"), "%s: %w", quoted(base.text), err)
 }
 
 // based takes the image of a FROM.
