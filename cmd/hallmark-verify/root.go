@@ -35,7 +35,7 @@ kin. Nothing else in the environment has a say. Put -- before names that come fr
 somebody else: a name cannot be taken for a flag or a command then.
 
 Exit codes: 0 all allowed; 1 at least one denied; 2 none denied, but at least one
-could not be checked; 64 wrong usage.`,
+could not be checked; 64 wrong usage; 130 interrupted.`,
 		Example: `  hallmark-verify registry.example/app:1.2 --policy policy.yaml
   hallmark-verify registry.example/app@sha256:… --key release.pub
   hallmark-verify --policy policy.yaml --output sarif --output-file report.sarif -- "$IMAGE"

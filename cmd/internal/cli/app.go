@@ -126,7 +126,11 @@ func (a *App) Report(err error) int {
 	}
 	// An error may quote what a registry or a file said, so every line of it is made
 	// harmless and none starts with words that are not ours.
-	for i, line := range strings.Split(err.Error(), "\n") {
+	text := err.Error()
+	if text == context.Canceled.Error() {
+		text = "interrupted"
+	}
+	for i, line := range strings.Split(text, "\n") {
 		label := "error:"
 		if i > 0 {
 			label = "      "

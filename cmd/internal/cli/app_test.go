@@ -29,6 +29,7 @@ func TestRun(t *testing.T) {
 		"a hint":              {func() error { return cli.Hint(plain, "say %s", "so") }, cli.ExitDeny, "small: hint: say so\n"},
 		"could not check":     {func() error { return fmt.Errorf("x: %w", cli.Undetermined(cli.Hint(plain, "wait"))) }, cli.ExitUndetermined, "small: hint: wait\n"},
 		"wrong usage":         {func() error { return cli.UsageError("no %q", "x") }, cli.ExitUsage, "small: error: no \"x\"\n"},
+		"interrupted alone":   {func() error { return context.Canceled }, 130, "small: error: interrupted"},
 		"interrupted":         {func() error { return fmt.Errorf("asking: %w", context.Canceled) }, 130, "small: error: asking"},
 		"a panic":             {func() error { panic("oh") }, cli.ExitUndetermined, "small: error: internal fault: oh\nsmall: hint: "},
 		"nothing is not much": {func() error { return errors.Join(cli.Hint(nil, "x"), cli.Undetermined(nil)) }, cli.ExitAllow, ""},

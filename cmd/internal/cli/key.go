@@ -43,7 +43,7 @@ func ReadKeyFile(path string) ([]byte, error) {
 	}
 	file, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, Hint(fmt.Errorf("reading key %s: no such file", path), "hallmark key generate makes a key pair")
+		return nil, Hint(fmt.Errorf("reading key %s: no such file", path), "check the path; hallmark key generate makes a new pair, and verifying wants the public key of who signed")
 	}
 	if err != nil {
 		return nil, Hint(fmt.Errorf("reading key: %w", err), "check the path and its permissions")
