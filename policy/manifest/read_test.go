@@ -307,6 +307,22 @@ func TestMergedAndAliased(t *testing.T) {
 	}
 }
 
+// TestAD04HiddenLists: AD-04: a Pod behind items is applied by kubectl, whatever the
+// object that has them says that it is.
+func TestAD04HiddenLists(t *testing.T) {
+	t.Parallel()
+	const items = "items: [{apiVersion: v1, kind: Pod, spec: {containers: [{image: evil}]}}]\n"
+	for _, head := range []string{"apiVersion: apps/v1\nkind: List\n", "apiVersion: v1\nkind: ConfigMap\n", "apiVersion: v1\nkind: ServiceList\n"} {
+		if got, err := references(t, "x.yaml", head+items, manifest.Options{}); err != nil || !slices.Equal(got, []string{"evil"}) {
+			t.Errorf("%q: %q, %v", head, got, err)
+		}
+	}
+	head := "apiVersion: apps/v1\nkind: Deployment\nspec: {template: {spec: {containers: [{image: good}]}}}\n"
+	if got, err := references(t, "x.yaml", head+items, manifest.Options{}); err == nil || errors.Is(err, manifest.ErrNoImages) {
+		t.Errorf("%q: %q, %v", head, got, err)
+	}
+}
+
 func TestFormats(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {

@@ -48,6 +48,10 @@ func (w *walk) malformed(at spot, want string) {
 func (w *walk) object(object map[string]any, apiVersion, kind string, at spot, depth int) {
 	key := groupKind{Group(apiVersion), kind}
 	if paths, known := w.finder.kinds[key]; known {
+		if object["items"] != nil {
+			// Whoever applies objects of files takes it for a list, whatever its kind.
+			w.malformed(at.key("items"), "field of "+kind)
+		}
 		for _, p := range paths {
 			w.follow(object, p.segments, p.shape, at)
 		}
@@ -55,14 +59,40 @@ func (w *walk) object(object map[string]any, apiVersion, kind string, at spot, d
 	}
 	item, isList := strings.CutSuffix(kind, "List")
 	switch {
-	case !isList || (item == "" && key.group != "") || (item != "" && !w.finder.Knows(key.group, item)):
+	case !isList || item != "" && !w.finder.Knows(key.group, item):
 		if w.unknown == nil {
 			w.unknown = fmt.Errorf("%w: kind %q of apiVersion %q", ErrUnknownKind, wording.Short(kind), wording.Short(apiVersion))
 		}
+		w.unknownList(object, at.key("items"), depth)
 	case depth == maxLists:
 		w.err = fmt.Errorf("%w: more than %d lists in lists", ErrMany, maxLists)
-	default:
+	default: // of one kind, or a List, which kubectl knows in every group
 		w.list(object, apiVersion, item, at.key("items"), depth)
+	}
+}
+
+// unknownList walks the items of an object of an unknown kind: programs apply each by
+// the type that it has itself.
+func (w *walk) unknownList(list map[string]any, at spot, depth int) {
+	items, _ := list["items"].([]any)
+	for i, item := range items {
+		object, isObject := item.(map[string]any)
+		if !isObject {
+			continue
+		}
+		if depth == maxLists {
+			w.err = fmt.Errorf("%w: more than %d lists in lists", ErrMany, maxLists)
+		}
+		apiVersion, kind, err := typeOf(object)
+		if err != nil && w.err == nil {
+			w.err = fmt.Errorf("%s: %w", at.item(i).path, err)
+		}
+		if w.err != nil {
+			return
+		}
+		if kind != "" {
+			w.object(object, apiVersion, kind, at.item(i), depth+1)
+		}
 	}
 }
 

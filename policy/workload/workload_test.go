@@ -289,43 +289,46 @@ func TestAD04WhatCannotBeRead(t *testing.T) {
 	pod := func(spec string) string { return `{"apiVersion":"v1","kind":"Pod","spec":` + spec + `}` }
 	for text, want := range map[string]error{
 		`{}`: workload.ErrUnknownKind, `{"apiVersion":"v1","kind":"Service"}`: workload.ErrUnknownKind,
-		`{"apiVersion":"apps/v1","kind":"Pod"}`:                                                        workload.ErrUnknownKind,
-		`{"apiVersion":"v1","kind":"pod"}`:                                                             workload.ErrUnknownKind,
-		`{"apiVersion":"v1","kind":"ServiceList"}`:                                                     workload.ErrUnknownKind,
-		`{"apiVersion":"apps/v1","kind":"List"}`:                                                       workload.ErrUnknownKind,
-		`{"apiVersion":1,"kind":"Pod"}`:                                                                workload.ErrMalformed,
-		`{"apiVersion":"v1","kind":["Pod"]}`:                                                           workload.ErrMalformed,
-		pod(`[]`):                                                                                      workload.ErrMalformed,
-		pod(`"x"`):                                                                                     workload.ErrMalformed,
-		pod(`{"containers":{}}`):                                                                       workload.ErrMalformed,
-		pod(`{"containers":[null]}`):                                                                   workload.ErrMalformed,
-		pod(`{"containers":["img"]}`):                                                                  workload.ErrMalformed,
-		pod(`{"containers":[{"image":1}]}`):                                                            workload.ErrMalformed,
-		pod(`{"containers":[{"image":["a"]}]}`):                                                        workload.ErrMalformed,
-		pod(`{"containers":[{"name":1,"image":"a"}]}`):                                                 workload.ErrMalformed,
-		pod(`{"ephemeralContainers":"x"}`):                                                             workload.ErrMalformed,
-		pod(`{"initContainers":[[]]}`):                                                                 workload.ErrMalformed,
-		pod(`{"volumes":{}}`):                                                                          workload.ErrMalformed,
-		pod(`{"volumes":[1]}`):                                                                         workload.ErrMalformed,
-		pod(`{"volumes":[{"image":"x"}]}`):                                                             workload.ErrMalformed,
-		pod(`{"volumes":[{"image":{"reference":{}}}]}`):                                                workload.ErrMalformed,
-		pod(`{"imagePullSecrets":"x"}`):                                                                workload.ErrMalformed,
-		pod(`{"imagePullSecrets":["x"]}`):                                                              workload.ErrMalformed,
-		pod(`{"serviceAccountName":{}}`):                                                               workload.ErrMalformed,
-		`{"apiVersion":"apps/v1","kind":"Deployment","spec":{"template":"x"}}`:                         workload.ErrMalformed,
-		`{"apiVersion":"example.com/v1","kind":"Farm","spec":{"image":{}}}`:                            workload.ErrMalformed,
-		`{"apiVersion":"example.com/v1","kind":"Farm","spec":{"image":7}}`:                             workload.ErrMalformed,
-		`{"apiVersion":"example.com/v1","kind":"Farm","spec":{"image":[["a"]]}}`:                       workload.ErrMalformed,
-		`{"apiVersion":"example.com/v1","kind":"Farm","spec":{"many":{"image":"a"}}}`:                  workload.ErrMalformed,
-		`{"apiVersion":"example.com/v1","kind":"Farm","spec":{"many":["a"]}}`:                          workload.ErrMalformed,
-		`{"apiVersion":"v1","kind":"List","items":{}}`:                                                 workload.ErrMalformed,
-		`{"apiVersion":"v1","kind":"List","items":["x"]}`:                                              workload.ErrMalformed,
-		`{"apiVersion":"v1","kind":"List","items":[{"kind":1}]}`:                                       workload.ErrMalformed,
-		`{"apiVersion":"v1","kind":"PodList","items":[{"apiVersion":"v1","kind":"Service"}]}`:          workload.ErrMalformed,
-		pod(`{"containers":[` + strings.Repeat(`{"image":"a"},`, 10_000) + `{"image":"b"}]}`):          workload.ErrMany,
-		strings.Repeat(`{"apiVersion":"v1","kind":"List","items":[`, 9) + strings.Repeat(`]}`, 9):      workload.ErrMany,
-		pod(`{"imagePullSecrets":[` + strings.Repeat(`{"name":"a"},`, 10_000) + `{"name":"b"}]}`):      workload.ErrMalformed,
-		pod(`{"containers":[{"image":"a"}],"ephemeralContainers":[{"image":"` + `ok"},{"image":{}}]}`): workload.ErrMalformed,
+		`{"apiVersion":"apps/v1","kind":"Pod"}`:                                                            workload.ErrUnknownKind,
+		`{"apiVersion":"v1","kind":"pod"}`:                                                                 workload.ErrUnknownKind,
+		`{"apiVersion":"v1","kind":"ServiceList"}`:                                                         workload.ErrUnknownKind,
+		`{"apiVersion":"apps/v1","kind":"Deployment","items":[{"apiVersion":"v1","kind":"Pod"}]}`:          workload.ErrMalformed,
+		`{"apiVersion":"v1","kind":"Config","items":[{"apiVersion":"v1","kind":"Pod","spec":1}]}`:          workload.ErrMalformed,
+		`{"apiVersion":"v1","kind":"Config","items":[{"apiVersion":"v1","kind":1}]}`:                       workload.ErrMalformed,
+		strings.Repeat(`{"apiVersion":"v1","kind":"Config","items":[`, 9) + `{}` + strings.Repeat(`]}`, 9): workload.ErrMany,
+		`{"apiVersion":1,"kind":"Pod"}`:                                                                    workload.ErrMalformed,
+		`{"apiVersion":"v1","kind":["Pod"]}`:                                                               workload.ErrMalformed,
+		pod(`[]`):                                                                                          workload.ErrMalformed,
+		pod(`"x"`):                                                                                         workload.ErrMalformed,
+		pod(`{"containers":{}}`):                                                                           workload.ErrMalformed,
+		pod(`{"containers":[null]}`):                                                                       workload.ErrMalformed,
+		pod(`{"containers":["img"]}`):                                                                      workload.ErrMalformed,
+		pod(`{"containers":[{"image":1}]}`):                                                                workload.ErrMalformed,
+		pod(`{"containers":[{"image":["a"]}]}`):                                                            workload.ErrMalformed,
+		pod(`{"containers":[{"name":1,"image":"a"}]}`):                                                     workload.ErrMalformed,
+		pod(`{"ephemeralContainers":"x"}`):                                                                 workload.ErrMalformed,
+		pod(`{"initContainers":[[]]}`):                                                                     workload.ErrMalformed,
+		pod(`{"volumes":{}}`):                                                                              workload.ErrMalformed,
+		pod(`{"volumes":[1]}`):                                                                             workload.ErrMalformed,
+		pod(`{"volumes":[{"image":"x"}]}`):                                                                 workload.ErrMalformed,
+		pod(`{"volumes":[{"image":{"reference":{}}}]}`):                                                    workload.ErrMalformed,
+		pod(`{"imagePullSecrets":"x"}`):                                                                    workload.ErrMalformed,
+		pod(`{"imagePullSecrets":["x"]}`):                                                                  workload.ErrMalformed,
+		pod(`{"serviceAccountName":{}}`):                                                                   workload.ErrMalformed,
+		`{"apiVersion":"apps/v1","kind":"Deployment","spec":{"template":"x"}}`:                             workload.ErrMalformed,
+		`{"apiVersion":"example.com/v1","kind":"Farm","spec":{"image":{}}}`:                                workload.ErrMalformed,
+		`{"apiVersion":"example.com/v1","kind":"Farm","spec":{"image":7}}`:                                 workload.ErrMalformed,
+		`{"apiVersion":"example.com/v1","kind":"Farm","spec":{"image":[["a"]]}}`:                           workload.ErrMalformed,
+		`{"apiVersion":"example.com/v1","kind":"Farm","spec":{"many":{"image":"a"}}}`:                      workload.ErrMalformed,
+		`{"apiVersion":"example.com/v1","kind":"Farm","spec":{"many":["a"]}}`:                              workload.ErrMalformed,
+		`{"apiVersion":"v1","kind":"List","items":{}}`:                                                     workload.ErrMalformed,
+		`{"apiVersion":"v1","kind":"List","items":["x"]}`:                                                  workload.ErrMalformed,
+		`{"apiVersion":"v1","kind":"List","items":[{"kind":1}]}`:                                           workload.ErrMalformed,
+		`{"apiVersion":"v1","kind":"PodList","items":[{"apiVersion":"v1","kind":"Service"}]}`:              workload.ErrMalformed,
+		pod(`{"containers":[` + strings.Repeat(`{"image":"a"},`, 10_000) + `{"image":"b"}]}`):              workload.ErrMany,
+		strings.Repeat(`{"apiVersion":"v1","kind":"List","items":[`, 9) + strings.Repeat(`]}`, 9):          workload.ErrMany,
+		pod(`{"imagePullSecrets":[` + strings.Repeat(`{"name":"a"},`, 10_000) + `{"name":"b"}]}`):          workload.ErrMalformed,
+		pod(`{"containers":[{"image":"a"}],"ephemeralContainers":[{"image":"` + `ok"},{"image":{}}]}`):     workload.ErrMalformed,
 	} {
 		places, err := f.Places(object(t, text))
 		if !errors.Is(err, want) || len(places) != 0 {
@@ -351,6 +354,27 @@ func TestListsWithUnknownKinds(t *testing.T) {
 	places, err := finder(t).Places(object(t, `{"apiVersion":"v1","kind":"List","items":[{"apiVersion":"v1","kind":"Service"},{"apiVersion":"v1","kind":"Pod","spec":{"containers":[{"image":"a"}]}}]}`))
 	if !errors.Is(err, workload.ErrUnknownKind) || len(places) != 1 || places[0].Pointer != "/items/1/spec/containers/0/image" {
 		t.Errorf("%v %v", places, err)
+	}
+}
+
+// TestAD04ListsOfAnyKind: AD-04: kubectl applies the items of whatever has items: a List
+// of any group, and objects that only say that they are something else.
+func TestAD04ListsOfAnyKind(t *testing.T) {
+	t.Parallel()
+	const item = `{"apiVersion":"v1","kind":"Pod","spec":{"containers":[{"image":"a"}]}}`
+	for text, known := range map[string]bool{
+		`{"apiVersion":"apps/v1","kind":"List","items":[` + item + `]}`:                                          true,
+		`{"apiVersion":"v1","kind":"ConfigMap","items":["x",` + item + `]}`:                                      false,
+		`{"apiVersion":"v1","kind":"ServiceList","items":[{},` + item + `]}`:                                     false,
+		`{"apiVersion":"v1","kind":"List","items":[{"apiVersion":"v1","kind":"Secret","items":[` + item + `]}]}`: false,
+	} {
+		places, err := finder(t).Places(object(t, text))
+		if len(places) != 1 || places[0].Image != "a" || (err == nil) != known || err != nil && !errors.Is(err, workload.ErrUnknownKind) {
+			t.Errorf("%s: %v %v", text, places, err)
+		}
+	}
+	if places, err := finder(t).Places(object(t, `{"apiVersion":"apps/v1","kind":"List"}`)); err != nil || len(places) > 0 {
+		t.Errorf("an empty one: %v %v", places, err)
 	}
 }
 
