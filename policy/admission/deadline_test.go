@@ -32,6 +32,7 @@ func TestAttackAD11Deadlines(t *testing.T) {
 		{"AD-11 a timeout of no time", []string{"registry.example/slow"}, admission.Options{}, time.Millisecond, 60 * time.Millisecond, false, policy.Undetermined, "REGISTRY_UNREACHABLE"},
 		{"AD-11 an own deadline", []string{"registry.example/stuck"}, admission.Options{Deadline: 2 * time.Second}, 30 * time.Second, 2 * time.Second, false, policy.Undetermined, "could not check"},
 		{"AD-11 allowed when unavailable", []string{good, "registry.example/slow"}, admission.Options{Unavailable: admission.UnavailableAllow}, 10 * time.Second, 8 * time.Second, true, policy.Undetermined, "spec.containers[1].image: admitted unchecked: could not check, REGISTRY_UNREACHABLE"},
+		{"AD-11 a judge that is stuck allows nothing", []string{bad, "registry.example/stuck"}, admission.Options{Unavailable: admission.UnavailableAllow}, 10 * time.Second, 8 * time.Second, false, policy.Undetermined, "the time for this review is up"},
 		{"AD-11 never a denied one", []string{bad, "registry.example/slow"}, admission.Options{Unavailable: admission.UnavailableAllow}, 10 * time.Second, 8 * time.Second, false, policy.Deny, "1 of 2 images denied by the trust policy, 1 could not be checked"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

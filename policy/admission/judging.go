@@ -28,16 +28,17 @@ func (r *Reviewer) judgeAll(ctx context.Context, asker Asker, spots []spot) {
 	if len(images) == 0 {
 		return
 	}
-	answers := r.ask(ctx, asker, images)
+	answers, said := r.ask(ctx, asker, images)
 	for i := range spots {
 		if s := &spots[i]; !s.settled() {
 			s.take(answers[index[s.place.Image]])
+			s.unsaid = !said
 		}
 	}
 }
 
-// ask returns as many answers as there are images.
-func (r *Reviewer) ask(ctx context.Context, asker Asker, images []string) []*report.Image {
+// ask returns as many answers as there are images, and whether the judge gave them.
+func (r *Reviewer) ask(ctx context.Context, asker Asker, images []string) (answers []*report.Image, said bool) {
 	limited, cancel := context.WithTimeout(ctx, r.budget(ctx))
 	defer cancel()
 	type outcome struct {
@@ -62,13 +63,13 @@ func (r *Reviewer) ask(ctx context.Context, asker Asker, images []string) []*rep
 		select {
 		case out = <-done:
 		case <-timer.C:
-			return forEach(images, policy.Undetermined, policy.ReasonUnreachable, "the time for this review is up", "try again; if it stays so, look at the registry and the network")
+			return forEach(images, policy.Undetermined, policy.ReasonUnreachable, "the time for this review is up", "try again; if it stays so, look at the registry and the network"), false
 		}
 	}
 	if out.fault || len(out.answers) != len(images) {
-		return forEach(images, policy.Deny, verify.ReasonInternal, "judging it ended in an internal fault", "this is a bug of Hallmark's; please report it")
+		return forEach(images, policy.Deny, verify.ReasonInternal, "judging it ended in an internal fault", "this is a bug of Hallmark's; please report it"), false
 	}
-	return out.answers
+	return out.answers, true
 }
 
 // budget is how long the judge may take.

@@ -22,6 +22,9 @@ type spot struct {
 	why, hint string
 	// result is the judge's answer; nil where it was not asked.
 	result *report.Image
+	// unsaid tells that the judge did not answer in time: what it would have denied by
+	// name alone is not known.
+	unsaid bool
 }
 
 // settled reports whether a place needs no judge.
@@ -116,11 +119,8 @@ func explain(image *report.Image) (why, hint string) {
 // missed reports whether a place could not be looked at only because a registry did
 // not answer: the one thing that [UnavailableAllow] is about.
 func (s *spot) missed() bool {
-	if s.verdict != policy.Undetermined || s.reason != policy.ReasonUnreachable {
+	if s.verdict != policy.Undetermined || s.reason != policy.ReasonUnreachable || s.unsaid || s.result == nil {
 		return false
-	}
-	if s.result == nil {
-		return true
 	}
 	for _, u := range s.result.Unseen {
 		if u.Reason != policy.ReasonUnreachable {
