@@ -84,10 +84,12 @@ func TestRegistryFaults(t *testing.T) {
 
 			if c.fault != nil {
 				i.ClearFaults()
+				began = time.Now()
 				v.eventually("the registry's images are allowed again", func() bool {
 					_, err := pods.try(pod("unseen", unseen.TagRef()))
 					return err == nil
 				})
+				t.Logf("%s: allowed again after %v", c.name, time.Since(began).Round(10*time.Millisecond))
 				_, err = pods.try(pod("bad", bad.TagRef()))
 				refused(t, err, bad.TagRef())
 			}
