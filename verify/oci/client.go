@@ -136,6 +136,7 @@ func NewClient(o Options) *Client {
 			ResponseHeaderTimeout:  o.Timeout,
 			MaxConnsPerHost:        maxConnsPerHost,
 			MaxIdleConnsPerHost:    maxConnsPerHost,
+			MaxIdleConns:           maxIdleConns,
 			IdleConnTimeout:        time.Minute,
 			ForceAttemptHTTP2:      true,
 			DisableCompression:     true, // the bytes that are hashed are the bytes that were sent

@@ -205,3 +205,44 @@ func TestRE06Depth(t *testing.T) {
 		}
 	}
 }
+
+// TestAD22NamesAreForgotten: AD-22: a server asks about whatever names somebody
+// makes up, for months. A client does not remember them all, and asks again for those that
+// it has forgotten.
+func TestAD22NamesAreForgotten(t *testing.T) {
+	t.Parallel()
+	var pings, tokens int
+	client := oci.NewClient(oci.Options{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+		answer := &http.Response{StatusCode: http.StatusNotFound, Header: http.Header{}, Body: http.NoBody, Request: r}
+		switch {
+		case strings.HasSuffix(r.URL.Path, "/v2/"):
+			pings++
+			answer.StatusCode = http.StatusUnauthorized
+			answer.Header.Set("WWW-Authenticate", `Bearer realm="https://`+r.URL.Host+`/token",service="x"`)
+		case r.URL.Path == "/token":
+			tokens++
+			answer.StatusCode, answer.Body = http.StatusOK, io.NopCloser(strings.NewReader(`{"token":"x"}`))
+		}
+		return answer, nil
+	})})
+	ask := func(text string) {
+		if _, err := client.Resolve(t.Context(), parse(t, text)); !errors.Is(err, oci.ErrNotFound) {
+			t.Fatalf("%s: %v", text, err)
+		}
+	}
+	for i := range 300 {
+		ask(fmt.Sprintf("h%d.example/app:1", i))
+	}
+	ask("h0.example/app:1")
+	if pings != 301 {
+		t.Errorf("%d hosts were asked, not 300 and one of them again", pings)
+	}
+	for i := range 1100 {
+		ask(fmt.Sprintf("h0.example/app%d:1", i))
+	}
+	before := tokens
+	ask("h0.example/app0:1")
+	if tokens != before+1 {
+		t.Errorf("all logins of a host are remembered")
+	}
+}

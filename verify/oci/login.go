@@ -15,6 +15,14 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 )
 
+// Limits of what a client remembers: a server lives for months, and whoever names images
+// chooses the names. Who loses a login makes it again.
+const (
+	maxHosts     = 256
+	maxSessions  = 1024 // repositories of one host
+	maxIdleConns = 512  // of all hosts
+)
+
 // session returns the authenticated way to a repository, made on first use.
 func (c *Client) session(ctx context.Context, r Reference) (*host, *session, error) {
 	if err := r.check(); err != nil {
@@ -27,6 +35,9 @@ func (c *Client) session(ctx context.Context, r Reference) (*host, *session, err
 	c.mu.Lock()
 	h := c.hosts[r.Host]
 	if h == nil {
+		if len(c.hosts) >= maxHosts {
+			clear(c.hosts) // who is using one goes on with it
+		}
 		h = &host{sessions: make(map[string]*session)}
 		c.hosts[r.Host] = h
 	}
@@ -37,6 +48,9 @@ func (c *Client) session(ctx context.Context, r Reference) (*host, *session, err
 	h.mu.Lock()
 	s := h.sessions[r.Repository]
 	if s == nil {
+		if len(h.sessions) >= maxSessions {
+			clear(h.sessions)
+		}
 		s = &session{}
 		h.sessions[r.Repository] = s
 	}
