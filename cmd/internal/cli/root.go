@@ -18,13 +18,28 @@ func (a *App) Root(root *cobra.Command, below ...*cobra.Command) *cobra.Command 
 	root.SetOut(a.Stdout)
 	root.SetErr(a.Stderr)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		if err.Error() == "unknown flag: --version" {
+			return Hint(UsageError("%s", err), "%s version prints it", cmd.Root().Name())
+		}
 		return Hint(UsageError("%s", err), "%s --help lists the flags", cmd.CommandPath())
 	})
 	root.AddCommand(below...)
+	knownShells(root)
 	for _, cmd := range root.Commands() {
 		wrapArgs(cmd)
 	}
 	return root
+}
+
+// knownShells lets cobra's completion command refuse a shell that it does not know,
+// where it would print its help and end well.
+func knownShells(root *cobra.Command) {
+	root.InitDefaultCompletionCmd()
+	for _, cmd := range root.Commands() {
+		if cmd.Name() == "completion" && cmd.HasSubCommands() {
+			cmd.Args, cmd.RunE = KnownCommand, func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+		}
+	}
 }
 
 // KnownCommand refuses a word that is no command below cmd, and names the nearest ones.
