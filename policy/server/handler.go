@@ -87,7 +87,11 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, healthOnly bool)
 	}
 	e, known := byPath[x.path]
 	if !known || healthOnly && !e.health || x.path == "/mutate" && !s.options.Mutate {
-		x.fail(http.StatusNotFound, "there is no such endpoint", "")
+		hint := ""
+		if x.path == "/mutate" && known && !healthOnly {
+			hint = "the server was started without --mutate"
+		}
+		x.fail(http.StatusNotFound, "there is no such endpoint", hint)
 		return
 	}
 	if r.Method != e.method && !(e.method == http.MethodGet && r.Method == http.MethodHead) {

@@ -72,6 +72,9 @@ func TestRefused(t *testing.T) {
 			if response.StatusCode != test.code || strings.Contains(string(body), `"allowed":true`) {
 				t.Errorf("%s: %.300s", response.Status, body)
 			}
+			if test.path == "/mutate" && !strings.Contains(string(body), "without --mutate") {
+				t.Errorf("it does not say why: %s", body)
+			}
 			if len(body) > 4<<10 {
 				t.Errorf("RE-08: an answer of %d bytes", len(body))
 			}
