@@ -192,7 +192,13 @@ func pathless(err error) error {
 // has brought.
 func (f *fileFlags) names(a *cli.App) (names []string, walked map[string]bool, err error) {
 	walked = make(map[string]bool)
-	given := make(map[string]bool)
+	given, named := make(map[string]bool), make(map[string]bool)
+	for _, name := range f.files {
+		named[filepath.Clean(name)] = true
+	}
+	passOver := func(path, why string) {
+		fmt.Fprintf(a.Stderr, "%s: warning: passed over: %s: %s; name it to have it read\n", a.Name(), report.Plain(path), why)
+	}
 	for _, name := range f.files {
 		info, err := os.Stat(name)
 		if name == stdinName || err == nil && !info.IsDir() {
@@ -210,9 +216,16 @@ func (f *fileFlags) names(a *cli.App) (names []string, walked map[string]bool, e
 			case err != nil:
 				return err
 			case entry.IsDir() && path != name && strings.HasPrefix(base, "."):
+				if base != ".git" && !named[filepath.Clean(path)] {
+					passOver(path, "a hidden folder")
+				}
 				return fs.SkipDir
-			case entry.Type()&fs.ModeSymlink != 0 && looksLikeManifest(base):
-				fmt.Fprintf(a.Stderr, "%s: warning: passed over: %s: a symbolic link; name it to have it read\n", a.Name(), report.Plain(path))
+			case entry.Type()&fs.ModeSymlink != 0 && looksLikeManifest(base) && !named[filepath.Clean(path)]:
+				if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
+					// kubectl applies what it leads to, which may be anywhere.
+					return cli.Hint(fmt.Errorf("%s is a symbolic link to a file, and its images are not known", report.Plain(path)), "name it with -f to have it read, or take it away")
+				}
+				passOver(path, "a symbolic link to no file")
 				return nil
 			case !entry.Type().IsRegular() || !looksLikeManifest(base) || given[filepath.Clean(path)] || walked[path]:
 				return nil

@@ -342,3 +342,31 @@ func TestPinThroughLinks(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// TestNothingHidesInAFolder: a file that kubectl applies with its folder is read, or
+// named as not read; a link to a file is never allowed unread.
+func TestNothingHidesInAFolder(t *testing.T) {
+	t.Parallel()
+	w := newFileWorld(t)
+	folder := filepath.Join(w.dir, "deploy")
+	w.write("deploy/pod.yaml", podOf(w.web.TagRef()))
+	w.write("deploy/.more/pod.yaml", podOf(w.bare.TagRef()))
+	w.write("deploy/.git/pod.yaml", podOf(w.bare.TagRef()))
+	code, _, stderr := w.verify("", "-f", folder)
+	if code != cli.ExitAllow || !strings.Contains(stderr, "deploy/.more: a hidden folder") || strings.Contains(stderr, ".git") {
+		t.Errorf("a hidden folder: %d %s", code, stderr)
+	}
+	if code, _, stderr = w.verify("", "-f", folder, "-f", filepath.Join(folder, ".more")); code != cli.ExitDeny || strings.Contains(stderr, "passed over") {
+		t.Errorf("a hidden folder by its name: %d %s", code, stderr)
+	}
+	link := filepath.Join(folder, "evil.yaml")
+	if err := os.Symlink(w.write("elsewhere.txt", podOf(w.bare.TagRef())), link); err != nil {
+		t.Fatal(err)
+	}
+	if code, _, stderr = w.verify("", "-f", folder); code != cli.ExitUndetermined || !strings.Contains(stderr, "evil.yaml is a symbolic link") {
+		t.Errorf("a link: %d %s", code, stderr)
+	}
+	if code, _, stderr = w.verify("", "-f", folder, "-f", link); code != cli.ExitDeny {
+		t.Errorf("a link by its name: %d %s", code, stderr)
+	}
+}
