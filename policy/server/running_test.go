@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"io"
 	"net/http"
 	"os"
@@ -63,6 +64,23 @@ func TestHangup(t *testing.T) {
 	w.write("policy.yaml", w.policy("renamed", `"**"`))
 	hangup <- struct{}{}
 	eventually(t, "the new policy is in force", func() bool { return strings.Contains(w.get("/v1/policy").body, `"renamed"`) })
+}
+
+// TestEndedCertificate: a server whose certificate's time is over says so, and is not
+// ready.
+func TestEndedCertificate(t *testing.T) {
+	t.Parallel()
+	said := &buffer{}
+	w := newWorld(t, func(_ *world, s *setup) {
+		s.server.Now = func() time.Time { return time.Now().Add(2 * time.Hour) }
+		s.server.Log = slog.New(slog.NewTextHandler(said, nil))
+	})
+	if a := w.get("/readyz"); a.code != http.StatusServiceUnavailable || !strings.Contains(a.body, "the certificate has ended") {
+		t.Errorf("%d %s", a.code, a.body)
+	}
+	if !strings.Contains(said.String(), "the certificate has ended") {
+		t.Errorf("the log says %q", said.String())
+	}
 }
 
 // TestCertificateRotation: connections that stand go on, new ones get the new

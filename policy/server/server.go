@@ -71,6 +71,7 @@ func New(o Options) (*Server, error) {
 		if s.certificates, err = openCertificates(o.Certificate, o.Key, o.ClientCA); err != nil {
 			return nil, err
 		}
+		s.warnOfEnd()
 	}
 	if s.main, err = listen(o.Listen, &o.Metrics.conns); err != nil {
 		return nil, err
@@ -204,5 +205,13 @@ func (s *Server) reload(forced bool) {
 	case changed:
 		s.options.Metrics.reloads.Add(1, "certificate", "ok")
 		s.options.Log.Info("loaded a new certificate", "until", s.certificates.until().UTC())
+		s.warnOfEnd()
+	}
+}
+
+// warnOfEnd says when a certificate was loaded whose time is over: nobody will connect.
+func (s *Server) warnOfEnd() {
+	if until := s.certificates.until(); s.options.Now().After(until) {
+		s.options.Log.Warn("the certificate has ended, and /readyz says no", "until", until.UTC())
 	}
 }
