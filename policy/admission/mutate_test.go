@@ -122,3 +122,22 @@ func TestAttackAD13DryRun(t *testing.T) {
 		}
 	}
 }
+
+// TestMutateLeavesWhatIsKept: an update keeps the tag of a Job, whose template cannot be
+// changed: the tag is judged again, if that is asked for, and is not rewritten.
+func TestMutateLeavesWhatIsKept(t *testing.T) {
+	t.Parallel()
+	job := func(label string, images ...string) string {
+		spec := pod("", images...)
+		return `{"apiVersion":"batch/v1","kind":"Job","metadata":{"name":"x","labels":{"l":"` + label + `"}},"spec":{"template":` + spec[:len(spec)-1] + `}}}`
+	}
+	r := newReviewer(t, &judge{}, admission.Options{VerifyUnchangedTags: true})
+	got := read(t, r.Mutate(t.Context(), ask{Operation: "UPDATE", Old: job("a", good), Object: job("b", good)}.body(t)))
+	if !got.Response.Allowed || len(got.Response.Patch) > 0 {
+		t.Errorf("%+v %s", got, got.Response.Patch)
+	}
+	got = read(t, r.Mutate(t.Context(), ask{Operation: "UPDATE", Old: job("a", bad), Object: job("b", bad)}.body(t)))
+	if got.Response.Allowed {
+		t.Errorf("it was not judged: %+v", got)
+	}
+}

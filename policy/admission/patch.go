@@ -20,7 +20,9 @@ func pin(spots []spot) ([]byte, int, error) {
 	var all []operation
 	for i := range spots {
 		s := &spots[i]
-		if s.result == nil || s.unchanged || s.exemption != nil || !s.ref.Digest.IsZero() || s.result.Digest.IsZero() {
+		// What an update keeps is left, also where it was judged: the templates of some
+		// kinds cannot be changed.
+		if s.result == nil || s.kept || s.exemption != nil || !s.ref.Digest.IsZero() || s.result.Digest.IsZero() {
 			continue
 		}
 		pinned, err := pinned(s.place.Image, s.ref, s)

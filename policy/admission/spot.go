@@ -15,7 +15,8 @@ type spot struct {
 	place     workload.Place
 	ref       oci.Reference
 	refErr    error
-	unchanged bool
+	kept      bool // as it stood in the old object
+	unchanged bool // kept, and not judged again
 	exemption *Exemption
 	verdict   policy.Verdict
 	reason    verify.Reason
@@ -61,6 +62,7 @@ func (r *Reviewer) spots(q *request, places, old []workload.Place) []spot {
 		s.ref, s.refErr = oci.ParseReference(p.Image)
 		if n := nameOf(p); before[n] > 0 {
 			before[n]--
+			s.kept = true
 			s.unchanged = !r.options.VerifyUnchangedTags || (s.refErr == nil && !s.ref.Digest.IsZero())
 		}
 		if s.unchanged {
