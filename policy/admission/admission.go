@@ -91,8 +91,9 @@ type Options struct {
 	Deadline time.Duration
 	// Unavailable is what is answered when a registry could not be reached in time:
 	// UnavailableDeny, which "" is too, or UnavailableAllow, with a warning. The latter
-	// lets whoever keeps a registry silent run what he likes; it never lets pass what
-	// was denied, what needs a login, or what failed for another reason.
+	// lets whoever keeps a registry silent run what he likes, and so does who may push
+	// so much evidence beside an image that looking at it takes too long; it never lets
+	// pass what was denied, what needs a login, or what failed for another reason.
 	Unavailable string
 	// RequireDigest refuses references without a digest, in Validate: a tag may be
 	// moved between the review and the pull.
