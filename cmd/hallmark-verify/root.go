@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+
 	"github.com/spf13/cobra"
 
 	"github.com/hallmark-project/hallmark/cmd/internal/cli"
@@ -47,6 +49,10 @@ could not be checked; 64 wrong usage; 130 interrupted.`,
   hallmark-verify registry.example/app:1.2 --policy oci://registry.example/policies/prod:v3 --policy-key policy.pub`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			// The full program's verb out of habit. It stays an image: no name is passed over.
+			if len(args) > 0 && args[0] == "verify" && cmd.ArgsLenAtDash() != 0 {
+				fmt.Fprintf(a.Stderr, "%s: warning: verify is no command here and is taken for an image; write %s IMAGE…\n", a.Name(), a.Name())
+			}
 			return files.verifyFiles(cmd.Context(), a, f, args)
 		},
 	}

@@ -40,17 +40,18 @@ func TestMessages(t *testing.T) {
 		code int
 		says []string
 	}{
-		"no image":       {[]string{"--policy", w.policy}, cli.ExitUsage, []string{"hallmark-verify: error: no image was named", "hallmark-verify: hint: hallmark-verify IMAGE… --policy FILE"}},
-		"no flag":        {[]string{"--nope"}, cli.ExitUsage, []string{"hallmark-verify --help lists the flags"}},
-		"no flag, below": {[]string{"version", "--nope"}, cli.ExitUsage, []string{"hallmark-verify version --help lists the flags"}},
-		"an argument":    {[]string{"version", "x"}, cli.ExitUsage, []string{"hallmark-verify version takes no argument"}},
-		"version":        {[]string{"version"}, cli.ExitAllow, []string{"hallmark-verify dev ("}},
-		"--version":      {[]string{"--version"}, cli.ExitUsage, []string{"hallmark-verify version prints it"}},
-		"no such shell":  {[]string{"completion", "ksh"}, cli.ExitUsage, []string{"there is no command \"ksh\""}},
-		"which shells":   {[]string{"completion"}, cli.ExitAllow, []string{"powershell"}},
-		"completion":     {[]string{"completion", "bash"}, cli.ExitAllow, []string{"__start_hallmark-verify"}},
-		"help of serve":  {[]string{"serve", "--help"}, cli.ExitAllow, []string{"--trust-dir string ", "address could not be used"}},
-		"help":           {[]string{"--help"}, cli.ExitAllow, []string{"Exit codes: 0 all allowed", "serve"}},
+		"no image":        {[]string{"--policy", w.policy}, cli.ExitUsage, []string{"hallmark-verify: error: no image was named", "hallmark-verify: hint: hallmark-verify IMAGE… --policy FILE"}},
+		"no flag":         {[]string{"--nope"}, cli.ExitUsage, []string{"hallmark-verify --help lists the flags"}},
+		"no flag, below":  {[]string{"version", "--nope"}, cli.ExitUsage, []string{"hallmark-verify version --help lists the flags"}},
+		"an argument":     {[]string{"version", "x"}, cli.ExitUsage, []string{"hallmark-verify version takes no argument"}},
+		"version":         {[]string{"version"}, cli.ExitAllow, []string{"hallmark-verify dev ("}},
+		"a verb of habit": {[]string{"verify", w.bare.Ref(), "--policy", w.policy, "--offline=all"}, cli.ExitUndetermined, []string{"hallmark-verify: warning: verify is no command here"}},
+		"--version":       {[]string{"--version"}, cli.ExitUsage, []string{"hallmark-verify version prints it"}},
+		"no such shell":   {[]string{"completion", "ksh"}, cli.ExitUsage, []string{"there is no command \"ksh\""}},
+		"which shells":    {[]string{"completion"}, cli.ExitAllow, []string{"powershell"}},
+		"completion":      {[]string{"completion", "bash"}, cli.ExitAllow, []string{"__start_hallmark-verify"}},
+		"help of serve":   {[]string{"serve", "--help"}, cli.ExitAllow, []string{"--trust-dir string ", "address could not be used"}},
+		"help":            {[]string{"--help"}, cli.ExitAllow, []string{"Exit codes: 0 all allowed", "serve"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
