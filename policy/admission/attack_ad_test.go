@@ -382,7 +382,7 @@ func TestAttackAD17References(t *testing.T) {
 	d := digestFor("x").String()
 	for text, sound := range map[string]bool{
 		"": false, " ": false, " good": false, "good ": false, "good\n": false, "good:1\u202e": false, "Good": false, "good:": false, "good@": false,
-		"good@" + d + "@" + d: false, "good@sha256:abc": false, "good:1@" + d: true, "good@" + d: true, "[::1]:5000/good:1": true, "[::1/good": false,
+		"good@" + d + "@" + d: false, "good@sha256:abc": false, d: false, "good:1@" + d: true, "good@" + d: true, "[::1]:5000/good:1": true, "[::1/good": false,
 		"gооd": false, "https://r.example/good": false, "good:a b": false, strings.Repeat("good/", 2048): false, "../good": false, "r.example//good": false,
 		"good:$(params.tag)": false, "${IMAGE}good": false, "r.example:0/good": false, "good\x00": false, "-good": false, "good": true,
 	} {

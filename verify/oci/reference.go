@@ -58,6 +58,11 @@ func ParseReference(text string) (Reference, error) {
 	if strings.Contains(text, "://") {
 		return Reference{}, fmt.Errorf("%w: %q is a URL; leave the scheme away", ErrReference, text)
 	}
+	if _, err := digest.Parse(text); err == nil {
+		// Docker Hub could have "sha256" with such a tag, but runtimes take the text for
+		// the ID of an image that is on the node already, and pull nothing.
+		return Reference{}, fmt.Errorf("%w: %q is a digest without a name", ErrReference, text)
+	}
 	var r Reference
 	name, digestText, hasDigest := strings.Cut(text, "@")
 	if hasDigest {

@@ -48,7 +48,7 @@ func TestOC38OneSpelling(t *testing.T) {
 		"[::1/app", "::1/app", "[::1]5000/app", "[::ffff:127.0.0.1]/app", "[::1%25lo]/app", "[127.0.0.1]/app", "[]/app", "-registry.example/app", "registry-.example/app",
 		strings.Repeat("a", 64) + ".example/app", strings.Repeat("a.", 130) + "example/app", "registry.example/" + strings.Repeat("a", 256),
 		"registry.example/app:", "registry.example/app:-x", "registry.example/app:" + strings.Repeat("x", 129), "registry.example/app@", "registry.example/app@sha256", "registry.example/app@sha256:abc", "registry.example/app" + d + d, "registry.example/app" + d + ":tag",
-		"registry.example/app@SHA256:" + strings.Repeat("a", 64), "registry.example/app@sha256:" + strings.Repeat("A", 64), "oci://registry.example/app", "docker://nginx", "@" + d, ":tag", "nginx@" + d,
+		"registry.example/app@SHA256:" + strings.Repeat("a", 64), "registry.example/app@sha256:" + strings.Repeat("A", 64), "oci://registry.example/app", "docker://nginx", "@" + d, ":tag", "sha256:" + strings.Repeat("a", 64), "nginx@" + d,
 	} {
 		if r, err := oci.ParseReference(text); !errors.Is(err, oci.ErrReference) {
 			t.Errorf("OC-38 %q passed as %s (%v)", text, r, err)
