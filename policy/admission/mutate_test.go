@@ -141,3 +141,26 @@ func TestMutateLeavesWhatIsKept(t *testing.T) {
 		t.Errorf("it was not judged: %+v", got)
 	}
 }
+
+// TestAttackAD06Deleted: AD-06: what is being deleted may lose its finalizers, whatever its
+// images are worth by now; nothing else of it may change, and who only says that it is
+// being deleted says nothing.
+func TestAttackAD06Deleted(t *testing.T) {
+	t.Parallel()
+	const gone = `,"deletionTimestamp":"2026-11-24T12:00:00Z"`
+	r := newReviewer(t, &judge{}, admission.Options{VerifyUnchangedTags: true})
+	for name, test := range map[string]struct {
+		old, object string
+		allowed     bool
+	}{
+		"AD-06 a finalizer goes":       {deployment(bad, gone+`,"finalizers":["a"]`), deployment(bad, gone), true},
+		"AD-06 an image comes":         {deployment(good, gone), deployment(bad, gone), false},
+		"AD-06 only the new one is so": {deployment(bad, ""), deployment(bad, gone), false},
+		"AD-06 the old one has null":   {deployment(bad, `,"deletionTimestamp":null`), deployment(bad, gone), false},
+		"AD-06 none is":                {deployment(bad, ""), deployment(bad, `,"annotations":{"a":"b"}`), false},
+	} {
+		if got := validate(t, r, ask{Operation: "UPDATE", Old: test.old, Object: test.object}); got.Response.Allowed != test.allowed {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+}

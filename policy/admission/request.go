@@ -253,6 +253,29 @@ func nameIn(object []byte) (found string) {
 	return found
 }
 
+// deleted reports whether an object that is stored is being deleted. Clients cannot
+// write that field: in the new object it says nothing.
+func deleted(stored []byte) bool {
+	fields, err := members(stored)
+	if err != nil {
+		return false
+	}
+	for _, f := range fields {
+		if f.Key != "metadata" {
+			continue
+		}
+		var at string
+		err = texts(f.Value, func(key string) *string {
+			if key == "deletionTimestamp" {
+				return &at
+			}
+			return nil
+		})
+		return err == nil && at != ""
+	}
+	return false
+}
+
 // same reports whether old and new object are alike to the byte, metadata and
 // status aside.
 func (q *request) same() bool {

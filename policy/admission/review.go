@@ -56,8 +56,8 @@ func (r *Reviewer) review(ctx context.Context, body []byte, mutate bool) (a Answ
 		}
 		return r.refuse(&q, fmt.Errorf("%w: %q of group %q", workload.ErrUnknownKind, wording.Short(q.kind), wording.Short(q.group)))
 	}
-	if q.same() && (q.subResource != "" || !r.options.VerifyUnchangedTags) {
-		return r.pass(&q)
+	if q.same() && (q.subResource != "" || !r.options.VerifyUnchangedTags || deleted(q.old)) {
+		return r.pass(&q) // what is deleted starts nothing, and must lose its finalizers
 	}
 	found, old, err := r.find(&q)
 	if err != nil {
