@@ -478,6 +478,7 @@ func TestAttackAD12InternalFaults(t *testing.T) {
 	for image, reason := range map[string]verify.Reason{
 		"registry.example/panic": verify.ReasonInternal, "registry.example/nil": verify.ReasonInternal, "registry.example/other": verify.ReasonInternal,
 		"registry.example/fault": verify.ReasonInternal, "registry.example/login": policy.ReasonUnauthorized,
+		"registry.example/half": policy.ReasonUnreachable,
 	} {
 		r := newReviewer(t, &judge{}, admission.Options{Unavailable: admission.UnavailableAllow, Policy: func(string) string { return "p" }})
 		a := r.Validate(t.Context(), ask{Object: pod("", image)}.body(t))

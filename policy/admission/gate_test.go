@@ -150,3 +150,17 @@ func TestAttackAD11IndexOfNothing(t *testing.T) {
 		t.Errorf("AD-11 %v", got.Response.Warnings)
 	}
 }
+
+// TestUnavailableAllow: AD-11: what was meant is what passes: an image whose registry, or
+// whose evidence, could not be reached.
+func TestUnavailableAllow(t *testing.T) {
+	t.Parallel()
+	for _, class := range []registrytest.Class{"", registrytest.Referrers} {
+		s := newShop(t, "index", admission.Options{Unavailable: admission.UnavailableAllow})
+		image := s.PushImage("team/app", "1.0", map[string]string{"app": "good"})
+		s.Inject(registrytest.Match{Class: class}, registrytest.Status(503))
+		for _, ref := range []string{image.TagRef(), image.Ref()} {
+			s.validate(ask{Object: pod("", ref)}, true, "")
+		}
+	}
+}

@@ -62,6 +62,11 @@ func (j *judge) one(ctx context.Context, image string) *report.Image {
 	case has("down"):
 		result.Reason, result.Error, result.Hint = policy.ReasonUnreachable, "resolving "+image+": connection refused", "look again when the registry is up"
 		result.Digest = digest.Digest{}
+	case has("half"):
+		result.Reason, result.Error = policy.ReasonUnreachable, "fetching "+image+": connection refused"
+		result.Demands = []policy.Demand{
+			{Name: "signatures", Reason: policy.ReasonUnreachable}, {Name: "sbom", Reason: policy.ReasonContentUnchecked},
+		}
 	case has("login"):
 		result.Reason, result.Error = policy.ReasonUnauthorized, "resolving "+image+": 401 Unauthorized"
 	case has("fault"):

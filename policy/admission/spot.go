@@ -129,5 +129,11 @@ func (s *spot) missed() bool {
 			return false
 		}
 	}
+	for i := range s.result.Demands {
+		d := &s.result.Demands[i]
+		if d.Skipped == nil && (d.Verdict == policy.Deny || d.Verdict == policy.Undetermined && d.Reason != policy.ReasonUnreachable) {
+			return false // the registry is not all that was in the way
+		}
+	}
 	return true
 }
