@@ -154,6 +154,8 @@ func (f *serveFlags) check() error {
 		return cli.UsageError("--timeout is 1s to 30s, not %s", f.timeout)
 	case f.drain < 0 || f.reload < 100*time.Millisecond || f.tagFreshness < 0 || f.maxAge <= 0 || f.cacheEntries < 1 || f.maxConcurrent < 1:
 		return cli.UsageError("--drain, --reload, --tag-freshness, --cache-max-age, --cache-entries and --max-concurrent take numbers and times above zero")
+	case f.rate == 0:
+		return cli.UsageError("--rate is above zero, or -1 for any number, not 0")
 	case f.traceRatio <= 0 || f.traceRatio > 1:
 		return cli.UsageError("--trace-ratio is above 0 and at most 1, not %v", f.traceRatio)
 	}

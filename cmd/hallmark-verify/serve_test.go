@@ -193,6 +193,7 @@ func TestServeUsage(t *testing.T) {
 		"health address":       {append(plain, "--health-listen", "8081"), cli.ExitUsage, "ADDRESS:PORT"},
 		"missing credentials":  {append(plain, "--docker-config", "/none"), cli.ExitUndetermined, "reading registry credentials /none: no such file or directory\nhallmark-verify: hint: --docker-config"},
 		"timeout":              {append(plain, "--timeout", "31s"), cli.ExitUsage, "30s"},
+		"rate":                 {append(plain, "--rate", "0"), cli.ExitUsage, "-1 for any number"},
 		"unavailable":          {append(plain, "--on-unavailable", "ignore"), cli.ExitUsage, "deny or allow"},
 		"host":                 {append(plain, "--registry-allow", "https://registry.example/"), cli.ExitUsage, "registry.example:5000"},
 		"argument":             {append(plain, "image"), cli.ExitUsage, ""},
