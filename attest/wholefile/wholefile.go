@@ -5,7 +5,9 @@
 //		return report.WriteJSON(w)
 //	})
 //
-// It is a leaf: everything that writes a file may import it.
+// It reads whole files too, of at most so many bytes.
+//
+// It is a leaf: everything that reads or writes a file may import it.
 //
 // Non-goals: locking, and folders.
 package wholefile

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"unicode"
 
@@ -14,6 +13,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/hallmark-project/hallmark/attest/strictjson"
+	"github.com/hallmark-project/hallmark/attest/wholefile"
 	"github.com/hallmark-project/hallmark/attest/wording"
 	"github.com/hallmark-project/hallmark/policy/workload"
 )
@@ -32,7 +32,7 @@ var errConfig = errors.New("the configuration cannot be used")
 // have no flag. Nothing is ignored: an unknown entry, one that stands twice, an anchor or
 // a second document is an error. What the command line says wins.
 func (f *serveFlags) readConfig(flags *pflag.FlagSet) error {
-	raw, err := readConfigFile(f.config)
+	raw, err := wholefile.ReadRegular(f.config, maxConfigBytes)
 	if err != nil {
 		return fmt.Errorf("reading --config: %w", err)
 	}
@@ -48,26 +48,6 @@ func (f *serveFlags) readConfig(flags *pflag.FlagSet) error {
 		}
 	}
 	return nil
-}
-
-func readConfigFile(path string) ([]byte, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is no file", path)
-	}
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close() //nolint:errcheck // it was only read
-	raw, err := io.ReadAll(io.LimitReader(file, maxConfigBytes+1))
-	if err == nil && len(raw) > maxConfigBytes {
-		err = fmt.Errorf("%s has more than %d bytes", path, maxConfigBytes)
-	}
-	return raw, err
 }
 
 // parseConfig returns the one mapping of a file.

@@ -15,6 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/hallmark-project/hallmark/attest/wholefile"
 	"github.com/hallmark-project/hallmark/cmd/internal/cli"
 	"github.com/hallmark-project/hallmark/policy"
 	"github.com/hallmark-project/hallmark/policy/convert"
@@ -96,7 +97,7 @@ func (a *app) policyConvert(f *policyConvertFlags, args []string, dash int) erro
 	}
 	result, err := convert.Convert(sources, convert.Options{
 		Kind: convert.Kind(f.from), Name: f.name, InsecureAnyName: f.anyName,
-		Read:       func(name string) ([]byte, error) { return cli.ReadBounded(name, maxConvertKey) },
+		Read:       func(name string) ([]byte, error) { return wholefile.ReadFile(name, maxConvertKey) },
 		TrustStore: f.store(args),
 	})
 	if err != nil {
@@ -127,7 +128,7 @@ func convertSources(f *policyConvertFlags, args []string, dash int) ([]convert.S
 	}
 	var all []convert.Source
 	for _, path := range args {
-		raw, err := cli.ReadBounded(path, policy.MaxBytes)
+		raw, err := wholefile.ReadFile(path, policy.MaxBytes)
 		if errors.Is(err, fs.ErrNotExist) {
 			err = errors.New("no such file")
 		}
@@ -190,7 +191,7 @@ func (f *policyConvertFlags) store(args []string) func(kind, name string) ([]byt
 		}
 		var all bytes.Buffer
 		for _, entry := range entries {
-			raw, err := cli.ReadBounded(filepath.Join(folder, entry.Name()), maxStoreBytes)
+			raw, err := wholefile.ReadFile(filepath.Join(folder, entry.Name()), maxStoreBytes)
 			if err != nil {
 				return nil, err
 			}

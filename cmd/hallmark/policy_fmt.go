@@ -50,7 +50,7 @@ func (a *app) policyFmt(files []string, write, check bool) error {
 		if err := cli.NotInRegistry(path); err != nil {
 			return err
 		}
-		raw, err := cli.ReadBounded(path, policy.MaxBytes)
+		raw, err := wholefile.ReadFile(path, policy.MaxBytes)
 		if errors.Is(err, fs.ErrNotExist) {
 			err = errors.New("no such file")
 		}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/hallmark-project/hallmark/attest/wholefile"
 	"github.com/hallmark-project/hallmark/cmd/internal/cli"
 	"github.com/hallmark-project/hallmark/policy"
 	"github.com/hallmark-project/hallmark/policy/lint"
@@ -106,7 +107,7 @@ func (a *app) lintPath(path string, o lint.Options) ([]lint.Finding, error) {
 		defer folder.Close()
 		return lint.CheckFiles(folder.Files, func(name string) ([]byte, error) { return a.PolicyFile(name, folder.Read) }, o), nil
 	}
-	raw, err := cli.ReadBounded(path, policy.MaxBytes)
+	raw, err := wholefile.ReadFile(path, policy.MaxBytes)
 	if errors.Is(err, fs.ErrNotExist) {
 		err = errors.New("no such file")
 	}
@@ -123,7 +124,7 @@ func (a *app) policyReader(path string) func(string) ([]byte, error) {
 			if !filepath.IsAbs(name) {
 				name = filepath.Join(filepath.Dir(path), filepath.FromSlash(name))
 			}
-			return cli.ReadBounded(name, cli.MaxPolicyFileBytes)
+			return wholefile.ReadFile(name, cli.MaxPolicyFileBytes)
 		})
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/hallmark-project/hallmark/attest/wholefile"
 	"github.com/hallmark-project/hallmark/cmd/internal/cli"
 	"github.com/hallmark-project/hallmark/sign"
 	"github.com/hallmark-project/hallmark/sign/identity"
@@ -166,7 +167,7 @@ func (a *app) services(f *identityFlags) (keyless.Services, error) {
 	raw, where := []byte(nil), f.signingConfig
 	var err error
 	if f.signingConfig != "" {
-		if raw, err = cli.ReadBounded(f.signingConfig, maxSigningConfig); err != nil {
+		if raw, err = wholefile.ReadFile(f.signingConfig, maxSigningConfig); err != nil {
 			return keyless.Services{}, cli.Hint(fmt.Errorf("reading the signing config: %w", err), "--signing-config names a signing_config.json")
 		}
 	} else {

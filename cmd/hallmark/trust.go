@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/hallmark-project/hallmark/attest/wholefile"
 	"github.com/hallmark-project/hallmark/cmd/internal/cli"
 	"github.com/hallmark-project/hallmark/sign/keys"
 	"github.com/hallmark-project/hallmark/verify/trust"
@@ -51,7 +52,7 @@ Exit codes: 0 done, 1 refused, 2 the mirror could not be asked, 64 wrong usage.`
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			source := tuf.Source{Mirror: mirror, RootSHA256: pin}
 			if rootFile != "" {
-				raw, err := cli.ReadBounded(rootFile, maxRootFile)
+				raw, err := wholefile.ReadFile(rootFile, maxRootFile)
 				if err != nil {
 					return cli.Hint(fmt.Errorf("reading the root: %w", err), "--root names the root.json of the mirror's owner")
 				}

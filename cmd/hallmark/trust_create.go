@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/hallmark-project/hallmark/attest/wholefile"
 	"github.com/hallmark-project/hallmark/cmd/internal/cli"
 	"github.com/hallmark-project/hallmark/sign/keys"
 	"github.com/hallmark-project/hallmark/verify/trust"
@@ -149,7 +150,7 @@ func parseEndpoint(value string) (trust.Endpoint, error) {
 		}
 	}
 	var err error
-	if endpoint.PEM, err = cli.ReadBounded(parts[0][cut+1:], maxPEMFile); err != nil {
+	if endpoint.PEM, err = wholefile.ReadFile(parts[0][cut+1:], maxPEMFile); err != nil {
 		return endpoint, err
 	}
 	return endpoint, nil

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/hallmark-project/hallmark/attest/wholefile"
 	"github.com/hallmark-project/hallmark/cmd/internal/cli"
 	"github.com/hallmark-project/hallmark/policy/report"
 	"github.com/hallmark-project/hallmark/verify/trust"
@@ -73,7 +74,7 @@ func (a *app) shownTrust(file string, now time.Time) (*shownTrust, error) {
 	var raw []byte
 	if file != "" {
 		var err error
-		if raw, err = cli.ReadBounded(file, cli.MaxTrustedRoot); err != nil {
+		if raw, err = wholefile.ReadFile(file, cli.MaxTrustedRoot); err != nil {
 			return nil, fmt.Errorf("reading the trusted root: %w", err)
 		}
 	} else {

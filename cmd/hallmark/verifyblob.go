@@ -16,6 +16,7 @@ import (
 
 	"github.com/hallmark-project/hallmark/attest/bundle"
 	"github.com/hallmark-project/hallmark/attest/digest"
+	"github.com/hallmark-project/hallmark/attest/wholefile"
 	"github.com/hallmark-project/hallmark/cmd/internal/cli"
 	"github.com/hallmark-project/hallmark/verify"
 	"github.com/hallmark-project/hallmark/verify/trust"
@@ -134,7 +135,7 @@ func (a *app) verifyBlob(f *verifyBlobFlags, artifact string) error {
 	if err != nil {
 		return err
 	}
-	raw, err := cli.ReadBounded(f.bundle, verify.MaxEvidenceBytes)
+	raw, err := wholefile.ReadFile(f.bundle, verify.MaxEvidenceBytes)
 	if err != nil {
 		return cli.Undetermined(cli.Hint(fmt.Errorf("reading the bundle: %w", err), "check the path after --bundle"))
 	}

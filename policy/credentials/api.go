@@ -12,13 +12,13 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/hallmark-project/hallmark/attest/strictjson"
+	"github.com/hallmark-project/hallmark/attest/wholefile"
 )
 
 const (
@@ -134,7 +134,7 @@ func (a *API) serviceAccount(ctx context.Context, namespace, account string) ([]
 // get asks for one object. Both names have been checked: neither can leave its part of
 // the path. Nothing that the server says is quoted, since it may hold a secret.
 func (a *API) get(ctx context.Context, resource, namespace, object string, into any) error {
-	token, err := readSmall(a.tokenFile)
+	token, err := wholefile.ReadFile(a.tokenFile, maxFile)
 	if err != nil {
 		return fmt.Errorf("reading the service account's token: %w", err)
 	}
@@ -177,7 +177,7 @@ func (a *API) get(ctx context.Context, resource, namespace, object string, into 
 // connect returns a client for the authorities of now. It follows no redirect, asks no
 // proxy and speaks TLS 1.2 or newer.
 func (a *API) connect() (*http.Client, error) {
-	ca, err := readSmall(a.caFile)
+	ca, err := wholefile.ReadFile(a.caFile, maxFile)
 	if err != nil {
 		return nil, fmt.Errorf("reading the API server's authority: %w", err)
 	}
@@ -214,18 +214,4 @@ func (a *API) Close() {
 	if a.client != nil {
 		a.client.CloseIdleConnections()
 	}
-}
-
-// readSmall reads a file of a mounted volume.
-func readSmall(file string) ([]byte, error) {
-	f, err := os.Open(file)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close() //nolint:errcheck // it was only read
-	raw, err := io.ReadAll(io.LimitReader(f, maxFile+1))
-	if err == nil && len(raw) > maxFile {
-		err = fmt.Errorf("%s has more than %d bytes", file, maxFile)
-	}
-	return raw, err
 }

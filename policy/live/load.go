@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/authn"
 
 	"github.com/hallmark-project/hallmark/attest/digest"
+	"github.com/hallmark-project/hallmark/attest/wholefile"
 	"github.com/hallmark-project/hallmark/policy"
 	"github.com/hallmark-project/hallmark/policy/credentials"
 	"github.com/hallmark-project/hallmark/policy/gate"
@@ -119,7 +120,7 @@ func (l *loader) policy(path string) (*part, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		l.took(path, nil, err)
-		return nil, fmt.Errorf("reading policy %s: %w", path, pathless(err))
+		return nil, fmt.Errorf("reading policy %s: %w", path, wholefile.Pathless(err))
 	}
 	if !info.IsDir() {
 		return l.file(l.volume(filepath.Dir(path)), filepath.Base(path), path)
@@ -149,7 +150,7 @@ func (l *loader) policy(path string) (*part, error) {
 func (l *loader) file(where volume, base, shown string) (*part, error) {
 	raw, err := l.in(where, base, policy.MaxBytes)
 	if err != nil {
-		return nil, fmt.Errorf("reading policy %s: %w", shown, pathless(err))
+		return nil, fmt.Errorf("reading policy %s: %w", shown, wholefile.Pathless(err))
 	}
 	return l.compile([]policy.File{{Name: shown, Data: raw}}, func(name string) ([]byte, error) {
 		if filepath.IsAbs(name) {
@@ -161,7 +162,7 @@ func (l *loader) file(where volume, base, shown string) (*part, error) {
 
 // in reads a file of a volume.
 func (l *loader) in(where volume, name string, limit int64) ([]byte, error) {
-	raw, err := readBounded(filepath.Join(where.now, name), limit)
+	raw, err := wholefile.ReadRegular(filepath.Join(where.now, name), limit)
 	l.took(filepath.Join(where.later, name), raw, err)
 	return raw, err
 }
@@ -222,7 +223,7 @@ func (l *loader) credentials() error {
 	path := l.options.DockerConfig
 	raw, err := l.in(l.volume(filepath.Dir(path)), filepath.Base(path), credentials.MaxBytes)
 	if err != nil {
-		return fmt.Errorf("%w %s: %w", ErrCredentials, path, pathless(err))
+		return fmt.Errorf("%w %s: %w", ErrCredentials, path, wholefile.Pathless(err))
 	}
 	keychain, err := credentials.Parse(raw)
 	if err != nil {

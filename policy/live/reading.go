@@ -5,11 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/hallmark-project/hallmark/attest/wholefile"
 )
 
 const (
@@ -59,7 +60,7 @@ func (r *reading) took(path string, raw []byte, err error) {
 
 // file reads a file and remembers it.
 func (r *reading) file(path string, limit int64) ([]byte, error) {
-	raw, err := readBounded(path, limit)
+	raw, err := wholefile.ReadRegular(path, limit)
 	r.took(path, raw, err)
 	return raw, err
 }
@@ -76,7 +77,7 @@ func (r *reading) folder(path string) ([]string, error) {
 
 // fingerprint is the digest of a file's content, or its error as text.
 func fingerprint(path string) string {
-	file, err := openRegular(path)
+	file, err := wholefile.OpenRegular(path)
 	if err != nil {
 		return "error: " + cause(err)
 	}
@@ -107,45 +108,7 @@ func listing(path string) (names []string, text string) {
 }
 
 // cause is an error without the path, which may be that of a link that moved.
-func cause(err error) string { return pathless(err).Error() }
-
-// pathless is an error of a file without the path, for messages that have it already.
-func pathless(err error) error {
-	var path *fs.PathError
-	if errors.As(err, &path) {
-		return path.Err
-	}
-	return err
-}
-
-// openRegular opens a file that is neither a pipe nor a device: opening one of those
-// can wait for ever.
-func openRegular(path string) (*os.File, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is no file", path)
-	}
-	return os.Open(path)
-}
-
-func readBounded(path string, limit int64) ([]byte, error) {
-	file, err := openRegular(path)
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close() //nolint:errcheck // it was only read
-	raw, err := io.ReadAll(io.LimitReader(file, limit+1))
-	if err != nil {
-		return nil, err
-	}
-	if int64(len(raw)) > limit {
-		return nil, fmt.Errorf("%s has more than %d bytes", path, limit)
-	}
-	return raw, nil
-}
+func cause(err error) string { return wholefile.Pathless(err).Error() }
 
 // settle returns the folder that a mounted folder stands for at this moment: the one
 // that its ..data leads to, or itself. What is read below it is of one volume.

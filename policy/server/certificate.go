@@ -7,11 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/hallmark-project/hallmark/attest/wholefile"
 )
 
 // maxPEMBytes bounds a file of certificates or a key: a chain has some kilobytes.
@@ -148,14 +149,14 @@ func (c *certificates) parse(files [3][]byte) (*tlsState, error) {
 func readPEM(path string) ([]byte, error) {
 	info, err := os.Stat(path)
 	if err != nil {
-		return nil, pathless(err)
+		return nil, wholefile.Pathless(err)
 	}
 	if !info.Mode().IsRegular() {
 		return nil, errors.New("it is no file")
 	}
 	file, err := os.Open(path)
 	if err != nil {
-		return nil, pathless(err)
+		return nil, wholefile.Pathless(err)
 	}
 	defer file.Close() //nolint:errcheck // it was only read
 	raw, err := io.ReadAll(io.LimitReader(file, maxPEMBytes+1))
@@ -163,13 +164,4 @@ func readPEM(path string) ([]byte, error) {
 		err = fmt.Errorf("it has more than %d bytes", maxPEMBytes)
 	}
 	return raw, err
-}
-
-// pathless is an error of a file without the path, which the message has already.
-func pathless(err error) error {
-	var path *fs.PathError
-	if errors.As(err, &path) {
-		return path.Err
-	}
-	return err
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -51,7 +50,7 @@ func (c Cache) load(d, signer digest.Digest) (manifest, data []byte, found bool)
 	if c.Dir == "" {
 		return nil, nil, false
 	}
-	raw, err := readFile(c.path("policy", d.String(), signer.String()), maxManifestBytes+policy.MaxBytes)
+	raw, err := wholefile.ReadFile(c.path("policy", d.String(), signer.String()), maxManifestBytes+policy.MaxBytes)
 	if err != nil {
 		return nil, nil, false
 	}
@@ -99,7 +98,7 @@ func (c Cache) forward(ref oci.Reference, signer digest.Digest, now seen) error 
 	}
 	name := c.path("tag", ref.Name(), ref.Tag, signer.String())
 	var before seen
-	if raw, err := readFile(name, maxSeenBytes); err == nil {
+	if raw, err := wholefile.ReadFile(name, maxSeenBytes); err == nil {
 		if err := json.Unmarshal(raw, &before); err != nil {
 			return fmt.Errorf("reading what %s was before: %s is damaged: %w", ref, name, err)
 		}
@@ -132,25 +131,4 @@ func (c Cache) write(name string, raw []byte) error {
 		return err
 	}
 	return wholefile.WriteBytes(name, 0o600, raw)
-}
-
-// readFile reads a file of at most limit bytes.
-func readFile(name string, limit int64) ([]byte, error) {
-	file, err := os.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	return readBounded(file, name, limit)
-}
-
-func readBounded(r io.Reader, name string, limit int64) ([]byte, error) {
-	raw, err := io.ReadAll(io.LimitReader(r, limit+1))
-	if err != nil {
-		return nil, err
-	}
-	if int64(len(raw)) > limit {
-		return nil, fmt.Errorf("%s has more than %d bytes", name, limit)
-	}
-	return raw, nil
 }

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/hallmark-project/hallmark/attest/wholefile"
 	"github.com/hallmark-project/hallmark/policy"
 )
 
@@ -109,5 +110,5 @@ func (f *Folder) file(name string, limit int64) ([]byte, error) {
 		return nil, err
 	}
 	defer open.Close()
-	return readBounded(open, name, limit)
+	return wholefile.Read(open, name, limit)
 }

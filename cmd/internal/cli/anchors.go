@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/hallmark-project/hallmark/attest/wholefile"
 	"github.com/hallmark-project/hallmark/policy"
 	"github.com/hallmark-project/hallmark/policy/report"
 	"github.com/hallmark-project/hallmark/verify/trust"
@@ -87,7 +88,7 @@ func (a *App) TrustedRoot(path string) ([]byte, error) {
 		}
 		return raw, Undetermined(Hint(err, "run hallmark trust update, or give --trusted-root FILE"))
 	}
-	raw, err := ReadBounded(path, MaxTrustedRoot)
+	raw, err := wholefile.ReadFile(path, MaxTrustedRoot)
 	if err != nil {
 		return nil, Undetermined(Hint(fmt.Errorf("reading the trusted root: %w", err), "--trusted-root names a trusted_root.json"))
 	}

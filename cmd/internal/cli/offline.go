@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"os"
@@ -15,6 +14,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/spf13/cobra"
 
+	"github.com/hallmark-project/hallmark/attest/wholefile"
 	"github.com/hallmark-project/hallmark/verify/oci"
 )
 
@@ -58,7 +58,7 @@ func (k offlineKeychain) Resolve(target authn.Resource) (authn.Authenticator, er
 // ResolveContext implements authn.ContextKeychain.
 func (k offlineKeychain) ResolveContext(ctx context.Context, target authn.Resource) (authn.Authenticator, error) {
 	for _, path := range dockerConfigs() {
-		raw, err := ReadBounded(path, maxDockerConfig)
+		raw, err := wholefile.ReadFile(path, maxDockerConfig)
 		if err != nil {
 			continue // the keychain itself says what is wrong with it
 		}
@@ -97,21 +97,4 @@ func dockerConfigs() []string {
 	add(os.Getenv("XDG_CONFIG_HOME"), "containers/auth.json")
 	add(home, ".config/containers/auth.json")
 	return files
-}
-
-// ReadBounded reads a whole file of at most limit bytes.
-func ReadBounded(name string, limit int64) ([]byte, error) {
-	file, err := os.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	raw, err := io.ReadAll(io.LimitReader(file, limit+1))
-	if err != nil {
-		return nil, err
-	}
-	if int64(len(raw)) > limit {
-		return nil, fmt.Errorf("%s has more than %d bytes", name, limit)
-	}
-	return raw, nil
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/hallmark-project/hallmark/attest/wholefile"
 	"github.com/hallmark-project/hallmark/policy"
 	"github.com/hallmark-project/hallmark/policy/source"
 	"github.com/hallmark-project/hallmark/verify/oci"
@@ -30,7 +31,7 @@ func (a *App) LoadPolicy(path string) (*policy.Policy, error) {
 	if info, err := os.Stat(path); err == nil && info.IsDir() {
 		return a.loadPolicyFolder(path)
 	}
-	raw, err := ReadBounded(path, policy.MaxBytes)
+	raw, err := wholefile.ReadFile(path, policy.MaxBytes)
 	if err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
 			err = errors.New("no such file")
@@ -42,7 +43,7 @@ func (a *App) LoadPolicy(path string) (*policy.Policy, error) {
 			if !filepath.IsAbs(name) {
 				name = filepath.Join(filepath.Dir(path), filepath.FromSlash(name))
 			}
-			return ReadBounded(name, MaxPolicyFileBytes)
+			return wholefile.ReadFile(name, MaxPolicyFileBytes)
 		})
 	})
 	if err != nil {
