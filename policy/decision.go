@@ -23,6 +23,21 @@ const (
 	Allow
 )
 
+// Worse reports whether v counts before other where one verdict stands for several: Deny
+// before Undetermined before Allow.
+func (v Verdict) Worse(other Verdict) bool {
+	rank := func(v Verdict) int {
+		switch v {
+		case Deny:
+			return 2
+		case Allow:
+			return 0
+		}
+		return 1
+	}
+	return rank(v) > rank(other)
+}
+
 var verdictNames = [...]string{"undetermined", "deny", "allow"}
 
 // String returns "undetermined", "deny" or "allow".

@@ -11,7 +11,6 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime/debug"
-	"strings"
 	"syscall"
 	"time"
 
@@ -215,18 +214,9 @@ func limitMemory(getenv func(string) string) {
 func harmless(_ []string, a slog.Attr) slog.Attr {
 	switch v := a.Value.Any().(type) {
 	case error:
-		a.Value = slog.StringValue(plainLines(v.Error()))
+		a.Value = slog.StringValue(report.PlainLines(v.Error(), "; "))
 	case string:
-		a.Value = slog.StringValue(plainLines(v))
+		a.Value = slog.StringValue(report.PlainLines(v, "; "))
 	}
 	return a
-}
-
-// plainLines keeps the line ends of our own errors.
-func plainLines(text string) string {
-	lines := strings.Split(text, "\n")
-	for i, line := range lines {
-		lines[i] = report.Plain(line)
-	}
-	return strings.Join(lines, "; ")
 }

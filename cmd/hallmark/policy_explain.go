@@ -81,7 +81,7 @@ func (a *app) policyExplain(ctx context.Context, f *policyExplainFlags, images [
 			return cli.Undetermined(err)
 		}
 	}
-	return verdictError(ctx, r)
+	return cli.VerdictError(ctx, r)
 }
 
 // explained judges images of registries.
@@ -116,18 +116,4 @@ func (a *app) explained(ctx context.Context, f *policyExplainFlags, images []str
 	}
 	a.SetAge(r)
 	return r, p, nil
-}
-
-// verdictError ends a command with the verdict of a report.
-func verdictError(ctx context.Context, r *report.Report) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	switch r.Verdict {
-	case policy.Allow:
-		return nil
-	case policy.Deny:
-		return cli.ExitError{Code: cli.ExitDeny}
-	}
-	return cli.ExitError{Code: cli.ExitUndetermined}
 }

@@ -79,7 +79,7 @@ func (r *Reviewer) Provide(ctx context.Context, body []byte) (a Answer) {
 		if s.verdict != policy.Allow {
 			e.Allowed = false
 		}
-		if worse(s.verdict, e.Verdict) {
+		if s.verdict.Worse(e.Verdict) {
 			e.Verdict, e.Reason = s.verdict, s.reason
 		}
 		e.Images = append(e.Images, ImageEntry{Place: s.place.Path, Kind: s.place.Kind, Image: s.place.Image, Verdict: s.verdict, Reason: s.reason, Result: s.result})

@@ -128,7 +128,7 @@ func (r *Reviewer) decide(q *request, spots []spot, mutate bool) Answer {
 			entry.Exemption, e.Exemption = s.exemption.Name, s.exemption.Name
 		}
 		e.Images[i] = entry
-		if worse(s.verdict, e.Verdict) {
+		if s.verdict.Worse(e.Verdict) {
 			e.Verdict, e.Reason = s.verdict, s.reason
 		}
 		if s.verdict != policy.Allow && r.options.Unavailable == UnavailableAllow && s.missed() {
@@ -154,20 +154,6 @@ func (r *Reviewer) decide(q *request, spots []spot, mutate bool) Answer {
 		}
 	}
 	return answer(out, e)
-}
-
-// worse reports whether a verdict is to be told before another.
-func worse(a, b policy.Verdict) bool {
-	rank := func(v policy.Verdict) int {
-		switch v {
-		case policy.Deny:
-			return 2
-		case policy.Allow:
-			return 0
-		}
-		return 1
-	}
-	return rank(a) > rank(b)
 }
 
 func count(spots []spot, is func(*spot) bool) (n int) {

@@ -89,3 +89,13 @@ func escapeJSON(raw []byte) []byte {
 	}
 	return out
 }
+
+// PlainLines is [Plain] for each line of a text, joined by separator: a message of several
+// errors stays apart, and no line of it is somebody else's.
+func PlainLines(text, separator string) string {
+	lines := strings.Split(text, "\n")
+	for i, line := range lines {
+		lines[i] = Plain(line)
+	}
+	return strings.Join(lines, separator)
+}

@@ -130,14 +130,8 @@ func New(p *policy.Policy, at time.Time, images ...*Image) *Report {
 		r.Verdict = policy.Undetermined
 	}
 	for _, image := range images {
-		switch image.Verdict {
-		case policy.Allow:
-		case policy.Deny:
-			r.Verdict = policy.Deny
-		default:
-			if r.Verdict == policy.Allow {
-				r.Verdict = policy.Undetermined
-			}
+		if image.Verdict.Worse(r.Verdict) {
+			r.Verdict = image.Verdict
 		}
 	}
 	return r

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"io"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -130,7 +129,7 @@ func (l *decisionLog) review(at time.Time, x *exchange, e *admission.Entry) {
 	line := l.request(at, x)
 	line.UID, line.Operation, line.Group, line.Kind = report.Plain(e.UID), report.Plain(e.Operation), report.Plain(e.Group), report.Plain(e.Kind)
 	line.SubResource, line.Namespace, line.Name, line.User = report.Plain(e.SubResource), report.Plain(e.Namespace), report.Plain(e.Name), report.Plain(e.User)
-	line.DryRun, line.Allowed, line.Exemption, line.Message = e.DryRun, e.Allowed, report.Plain(e.Exemption), plainLines(e.Message)
+	line.DryRun, line.Allowed, line.Exemption, line.Message = e.DryRun, e.Allowed, report.Plain(e.Exemption), report.PlainLines(e.Message, "\n")
 	line.Verdict, line.Reason, line.Images = e.Verdict.String(), string(e.Reason), len(e.Images)
 	lines := []any{line}
 	for _, image := range e.Images[:min(len(e.Images), maxLogImages)] {
@@ -208,15 +207,6 @@ func (l *decisionLog) image(of *requestLine, image *report.Image) imageLine {
 		}
 	}
 	return line
-}
-
-// plainLines makes each line of a message harmless, and keeps the lines apart.
-func plainLines(message string) string {
-	lines := strings.Split(message, "\n")
-	for i, line := range lines {
-		lines[i] = report.Plain(line)
-	}
-	return strings.Join(lines, "\n")
 }
 
 // write hands the lines of one request over, in one piece.

@@ -62,6 +62,11 @@ func (a *App) Conclude(ctx context.Context, r *report.Report, output, file strin
 	if err := a.PrintReport(r, output, file); err != nil {
 		return Undetermined(err)
 	}
+	return VerdictError(ctx, r)
+}
+
+// VerdictError ends a command with the verdict of a report; nil is Allow.
+func VerdictError(ctx context.Context, r *report.Report) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
