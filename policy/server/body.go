@@ -91,3 +91,18 @@ func (s *Server) tooLarge(x *exchange, limit int64) {
 	x.Header().Set("Connection", "close")
 	x.fail(http.StatusRequestEntityTooLarge, fmt.Sprintf("the body has more than %d bytes; nothing was decided", limit), "")
 }
+
+// begin reads the body and then takes a slot, in that order: a body that comes slowly
+// holds none. If it cannot, it has answered. done gives both back.
+func (s *Server) begin(x *exchange, limit int64) (body []byte, done func(), ok bool) {
+	body, release, ok := s.body(x, limit)
+	if !ok {
+		return nil, nil, false
+	}
+	free, ok := s.slot(x)
+	if !ok {
+		release()
+		return nil, nil, false
+	}
+	return body, func() { free(); release() }, true
+}

@@ -20,16 +20,11 @@ func (s *Server) provide(x *exchange) { s.review(x, s.options.Reviewer.Provide, 
 // review reads a body and passes it to the reviewer, which keeps a part of the time for
 // the way back.
 func (s *Server) review(x *exchange, answer func(context.Context, []byte) admission.Answer, limit int64) {
-	body, done, ok := s.body(x, limit)
+	body, done, ok := s.begin(x, limit)
 	if !ok {
 		return
 	}
 	defer done()
-	free, ok := s.slot(x)
-	if !ok {
-		return
-	}
-	defer free()
 	allowed, err := s.allowed(x)
 	if err != nil {
 		x.fail(http.StatusBadRequest, err.Error(), "")

@@ -33,16 +33,11 @@ func (s *Server) verify(x *exchange) {
 	if s.limitedBy(x) {
 		return
 	}
-	body, done, ok := s.body(x, maxQuestionBytes)
+	body, done, ok := s.begin(x, maxQuestionBytes)
 	if !ok {
 		return
 	}
 	defer done()
-	free, ok := s.slot(x)
-	if !ok {
-		return
-	}
-	defer free()
 	var q question
 	if err := strictjson.Decode(body, &q); err != nil {
 		x.fail(http.StatusBadRequest, "reading the question: "+report.Plain(err.Error()), `send {"images": ["registry.example/app:1.2"]}`)
