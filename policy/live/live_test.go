@@ -255,9 +255,10 @@ func TestSwapsWhileLoading(t *testing.T) {
 	swapped := make(chan struct{})
 	go func() {
 		defer close(swapped)
-		for i := range 200 {
+		for i := range 100 {
 			v.set(volumes[i%2])
-			time.Sleep(time.Millisecond)
+			// Slow enough that a busy machine ends one of a few loads between two swaps.
+			time.Sleep(20 * time.Millisecond)
 		}
 	}()
 	for done := false; !done; {
